@@ -23,8 +23,6 @@
 #include "helpers/netfs.h"
 
 /* Macros with casts, which bindgen cannot read. Sorted. */
-const fmode_t RUST_CONST_HELPER_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
-const fmode_t RUST_CONST_HELPER_FMODE_NOWAIT = FMODE_NOWAIT;
 const fmode_t RUST_CONST_HELPER_FMODE_WRITE = FMODE_WRITE;
 const unsigned int RUST_CONST_HELPER_LOOKUP_CREATE = LOOKUP_CREATE;
 const unsigned int RUST_CONST_HELPER_LOOKUP_DIRECTORY = LOOKUP_DIRECTORY;
