@@ -6,6 +6,7 @@
 //! hmdfs is. Names are those of the C API without their prefixes, and each file
 //! stands for one C object.
 
+pub mod errno;
 pub mod fs;
 
 /// Prefix of `pr_info!` and its like.
