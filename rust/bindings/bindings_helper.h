@@ -16,5 +16,9 @@
 #include <linux/netfs.h>
 #include <linux/pagemap.h>
 #include <linux/statfs.h>
+#include <linux/tls.h>
+#include <linux/workqueue.h>
 
 #include "helpers/fs.h"
+#include "helpers/net.h"
+#include "helpers/task.h"

@@ -12,3 +12,5 @@
     clippy::expect_used,
     clippy::panic
 )]
+
+pub mod calls;
