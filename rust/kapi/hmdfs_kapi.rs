@@ -12,6 +12,7 @@ pub mod fs;
 pub mod kthread;
 pub mod memalloc;
 pub mod net;
+pub mod netfs;
 pub mod signal;
 pub mod workqueue;
 
