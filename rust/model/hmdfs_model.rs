@@ -12,3 +12,7 @@
     clippy::expect_used,
     clippy::panic
 )]
+
+pub mod change;
+pub mod handle;
+pub mod security;
