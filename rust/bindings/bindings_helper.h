@@ -22,11 +22,9 @@
 #include <linux/workqueue.h>
 
 #include "helpers/fs.h"
-<<<<<<< HEAD
 #include "helpers/net.h"
-#include "helpers/task.h"
-=======
 #include "helpers/netfs.h"
+#include "helpers/task.h"
 
 /* Macros with casts, which bindgen cannot read. Sorted. */
 const fmode_t RUST_CONST_HELPER_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
@@ -43,4 +41,3 @@ const loff_t RUST_CONST_HELPER_MAX_LFS_FILESIZE = MAX_LFS_FILESIZE;
 const unsigned long RUST_CONST_HELPER_SB_ACTIVE = SB_ACTIVE;
 const slab_flags_t RUST_CONST_HELPER_SLAB_ACCOUNT = SLAB_ACCOUNT;
 const slab_flags_t RUST_CONST_HELPER_SLAB_RECLAIM_ACCOUNT = SLAB_RECLAIM_ACCOUNT;
->>>>>>> main

@@ -14,3 +14,6 @@
 )]
 
 pub mod calls;
+pub mod change;
+pub mod handle;
+pub mod security;
