@@ -18,9 +18,13 @@
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
+#include <linux/tls.h>
+#include <linux/workqueue.h>
 
 #include "helpers/fs.h"
+#include "helpers/net.h"
 #include "helpers/netfs.h"
+#include "helpers/task.h"
 
 /* Macros with casts, which bindgen cannot read. Sorted. */
 const fmode_t RUST_CONST_HELPER_FMODE_WRITE = FMODE_WRITE;
