@@ -13,8 +13,15 @@
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
+#include <linux/namei.h>
 #include <linux/netfs.h>
 #include <linux/pagemap.h>
+#include <linux/splice.h>
 #include <linux/statfs.h>
 
 #include "helpers/fs.h"
+#include "helpers/vfs.h"
+
+/* Macros that bindgen cannot evaluate. */
+const unsigned int RUST_CONST_HELPER_LOOKUP_DIRECTORY = LOOKUP_DIRECTORY;
+const unsigned int RUST_CONST_HELPER_LOOKUP_FOLLOW = LOOKUP_FOLLOW;

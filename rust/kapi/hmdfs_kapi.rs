@@ -6,7 +6,12 @@
 //! hmdfs is. Names are those of the C API without their prefixes, and each file
 //! stands for one C object.
 
+pub mod cred;
+pub mod errno;
 pub mod fs;
+pub mod page_run;
+pub mod siphash;
+pub mod vfs;
 
 /// Prefix of `pr_info!` and its like.
 const __LOG_PREFIX: &[u8] = b"hmdfs\0";
