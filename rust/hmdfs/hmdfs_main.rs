@@ -5,6 +5,8 @@
 #![crate_name = "hmdfs"]
 #![forbid(unsafe_code)]
 
+mod export;
+
 use kernel::prelude::*;
 
 module! {
