@@ -9,6 +9,7 @@
 pub mod cred;
 pub mod errno;
 pub mod fs;
+pub mod netfs;
 pub mod page_run;
 pub mod siphash;
 pub mod vfs;
