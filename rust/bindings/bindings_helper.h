@@ -13,8 +13,27 @@
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
+#include <linux/namei.h>
 #include <linux/netfs.h>
 #include <linux/pagemap.h>
+#include <linux/slab.h>
 #include <linux/statfs.h>
 
 #include "helpers/fs.h"
+#include "helpers/netfs.h"
+
+/* Macros with casts, which bindgen cannot read. Sorted. */
+const fmode_t RUST_CONST_HELPER_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
+const fmode_t RUST_CONST_HELPER_FMODE_NOWAIT = FMODE_NOWAIT;
+const fmode_t RUST_CONST_HELPER_FMODE_WRITE = FMODE_WRITE;
+const unsigned int RUST_CONST_HELPER_LOOKUP_CREATE = LOOKUP_CREATE;
+const unsigned int RUST_CONST_HELPER_LOOKUP_DIRECTORY = LOOKUP_DIRECTORY;
+const unsigned int RUST_CONST_HELPER_LOOKUP_EXCL = LOOKUP_EXCL;
+const unsigned int RUST_CONST_HELPER_LOOKUP_FOLLOW = LOOKUP_FOLLOW;
+const unsigned int RUST_CONST_HELPER_LOOKUP_OPEN = LOOKUP_OPEN;
+const unsigned int RUST_CONST_HELPER_LOOKUP_RCU = LOOKUP_RCU;
+const unsigned int RUST_CONST_HELPER_LOOKUP_REVAL = LOOKUP_REVAL;
+const loff_t RUST_CONST_HELPER_MAX_LFS_FILESIZE = MAX_LFS_FILESIZE;
+const unsigned long RUST_CONST_HELPER_SB_ACTIVE = SB_ACTIVE;
+const slab_flags_t RUST_CONST_HELPER_SLAB_ACCOUNT = SLAB_ACCOUNT;
+const slab_flags_t RUST_CONST_HELPER_SLAB_RECLAIM_ACCOUNT = SLAB_RECLAIM_ACCOUNT;

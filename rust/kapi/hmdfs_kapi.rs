@@ -7,6 +7,7 @@
 //! stands for one C object.
 
 pub mod fs;
+pub mod netfs;
 
 /// Prefix of `pr_info!` and its like.
 const __LOG_PREFIX: &[u8] = b"hmdfs\0";
