@@ -247,6 +247,32 @@ impl Path {
         })
     }
 
+    /// Sets an extended attribute; C: `vfs_setxattr`, within `mnt_want_write`.
+    ///
+    /// # Errors
+    ///
+    /// - `EOPNOTSUPP`: the file system has none of this kind.
+    /// - [`EPERM`], [`EACCES`]: the task may not set it.
+    /// - [`EROFS`]: the mount is read-only.
+    pub fn setxattr(&self, name: &CStr, value: &[u8]) -> Result {
+        // SAFETY: The mount is valid.
+        to_result(unsafe { bindings::mnt_want_write(self.0.mnt) })?;
+        // SAFETY: The dentry is valid, the name a C string, and the value may be read.
+        let result = to_result(unsafe {
+            bindings::vfs_setxattr(
+                self.idmap(),
+                self.dentry(),
+                name.as_char_ptr(),
+                value.as_ptr().cast(),
+                value.len(),
+                0,
+            )
+        });
+        // SAFETY: Was given above.
+        unsafe { bindings::mnt_drop_write(self.0.mnt) };
+        result
+    }
+
     /// Calls `f` with the target of the symbolic link; C: `vfs_get_link`.
     ///
     /// [`EINVAL`] when this is not a symbolic link.
