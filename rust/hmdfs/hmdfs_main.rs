@@ -1,11 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! hmdfs: the files of all of a person's devices as one tree.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`mount`] | a mount: what it exports, its peers, its options |
+//! | [`control`] | the netlink interface to the daemon |
+//! | [`peer`], [`link`] | other devices, and the connections to them |
+//! | [`export`] | what peers are served |
+//! | [`view`] | the directories above the trees of the devices |
+//! | [`remote`] | files and directories of other devices |
+//! | [`local`] | files and directories of this device |
+//! | [`merge`] | directories of several devices as one |
 
 #![crate_name = "hmdfs"]
 #![forbid(unsafe_code)]
 
+use hmdfs_kapi::fs;
 use kernel::prelude::*;
+
+mod merge;
+mod mount;
+mod node;
+mod remote;
+mod validity;
+mod view;
 
 module! {
     type: Hmdfs,
@@ -17,10 +36,18 @@ module! {
 }
 
 /// The loaded module.
-struct Hmdfs;
+///
+/// Fields are dropped in order: nothing can be mounted any more when the rest goes.
+#[pin_data]
+struct Hmdfs {
+    #[pin]
+    file_system: fs::Registration<mount::Hmdfs>,
+}
 
-impl kernel::Module for Hmdfs {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
-        Ok(Self)
+impl kernel::InPlaceModule for Hmdfs {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            file_system <- fs::Registration::new(module),
+        })
     }
 }

@@ -6,8 +6,15 @@
 //! hmdfs is. Names are those of the C API without their prefixes, and each file
 //! stands for one C object.
 
+pub mod completion;
+pub mod errno;
 pub mod fs;
+pub mod kthread;
+pub mod memalloc;
+pub mod net;
 pub mod netfs;
+pub mod signal;
+pub mod workqueue;
 
 /// Prefix of `pr_info!` and its like.
 const __LOG_PREFIX: &[u8] = b"hmdfs\0";

@@ -200,11 +200,8 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
             let private = T::open(unsafe { Inode::from_raw(inode) }, unsafe {
                 File::from_raw(file)
             })?;
-            // SAFETY: The fields are ours from `open` to `release`.
-            unsafe {
-                (*file).private_data = private.into_foreign();
-                (*file).f_mode |= bindings::FMODE_NOWAIT | bindings::FMODE_CAN_ODIRECT;
-            }
+            // SAFETY: The field is ours from `open` to `release`.
+            unsafe { (*file).private_data = private.into_foreign() };
             Ok(0)
         })
     }

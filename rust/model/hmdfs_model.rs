@@ -12,3 +12,8 @@
     clippy::expect_used,
     clippy::panic
 )]
+
+pub mod calls;
+pub mod change;
+pub mod handle;
+pub mod security;

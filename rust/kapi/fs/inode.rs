@@ -20,7 +20,7 @@ use core::{
 use hmdfs_bindings as bindings;
 use kernel::{
     prelude::*,
-    str::{CStrExt, CString},
+    str::CStrExt,
     sync::aref::{ARef, AlwaysRefCounted},
     types::Opaque,
 };
@@ -361,11 +361,17 @@ impl<F: FileSystem> New<F> {
         unsafe { (*self.raw()).__bindgen_anon_3.i_fop = file::directory_table::<F, T>() };
     }
 
-    /// Gives a symbolic link its target, which path walks then follow without a call.
-    pub fn set_link(&self, target: CString) -> Result {
-        let length = target.to_bytes().len() as c_int;
-        // SAFETY: The string is valid; the copy is a plain allocation that `free_inode` frees.
-        let copy = unsafe { bindings::kstrdup(target.as_char_ptr(), bindings::GFP_KERNEL) };
+    /// Gives a symbolic link its target, which path walks then follow without a call. There must
+    /// be no NUL in it.
+    pub fn set_link(&self, target: &[u8]) -> Result {
+        let length = c_int::try_from(target.len())?;
+        if target.contains(&0) {
+            return Err(EINVAL);
+        }
+        // SAFETY: The bytes are valid; the copy is a plain allocation that `free_inode` frees.
+        let copy = unsafe {
+            bindings::kmemdup_nul(target.as_ptr().cast(), target.len(), bindings::GFP_KERNEL)
+        };
         if copy.is_null() {
             return Err(ENOMEM);
         }
