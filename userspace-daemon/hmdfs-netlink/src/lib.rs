@@ -5,6 +5,8 @@
 //! [`Client`] sends requests, [`Events`] receives notifications. A socket belongs to the network
 //! namespace of the thread that opened it and sees the mount of that namespace only.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod client;
 mod error;
 pub mod message;

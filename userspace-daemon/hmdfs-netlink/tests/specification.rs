@@ -2,6 +2,8 @@
 
 //! The numbers of this crate are those of the specification.
 
+#![allow(clippy::unwrap_used)]
+
 use hmdfs_netlink::{uapi, Access, DownReason, LinkRole, LinkState};
 use yaml_rust2::{Yaml, YamlLoader};
 

@@ -5,6 +5,8 @@
 //!
 //! A [`Handshake`] ends with a [`Session`]; [`ktls::install`] puts its keys into the socket.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod config;
 mod device_id;
 mod handshake;

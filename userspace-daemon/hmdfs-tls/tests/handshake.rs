@@ -2,6 +2,8 @@
 
 //! Two devices shake hands over a real connection.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
