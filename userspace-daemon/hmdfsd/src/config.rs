@@ -133,6 +133,21 @@ impl Config {
         Ok(config)
     }
 
+    /// Checks that no peer is this device itself, whose ID is `own`. `path` is the main file.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn check_own(&self, path: &Path, own: DeviceId) -> Result<(), ConfigError> {
+        match self.peers.iter().find(|peer| peer.id == own) {
+            Some(peer) => Err(ConfigError {
+                path: path.to_owned(),
+                key: format!("peer '{}': id", peer.name),
+                message: "it is the ID of this device itself: give that of the other one".into(),
+            }),
+            None => Ok(()),
+        }
+    }
+
     fn merge(&mut self, file: File, path: &Path) -> Result<(), ConfigError> {
         let error = |key: &str, message: String| ConfigError {
             path: path.to_owned(),
@@ -466,6 +481,18 @@ mod tests {
         let error = error.unwrap_err().to_string();
         assert!(
             error.contains("hmdfsd.toml.d/new.toml: peer 'b': number"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_device_is_not_its_own_peer() {
+        let config = load(&[("hmdfsd.toml", &peer(1, 1, "a", ""))]).unwrap();
+        let check = |own| config.check_own(Path::new("hmdfsd.toml"), DeviceId(own));
+        assert!(check([2; 32]).is_ok());
+        let error = check([1; 32]).unwrap_err().to_string();
+        assert!(
+            error.contains("peer 'a': id: it is the ID of this device"),
             "{error}"
         );
     }

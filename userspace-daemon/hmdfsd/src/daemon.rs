@@ -381,12 +381,7 @@ impl Daemon {
 
     async fn reload(&mut self) {
         service::reloading();
-        let loaded = Config::load(&self.config_path).map_err(|error| error.to_string());
-        let claimed = loaded.and_then(|config| {
-            self.numbers.claim(&config.peers)?;
-            Ok(config)
-        });
-        match claimed {
+        match self.load_again() {
             Ok(config) => {
                 for (key, differs) in [
                     ("listen", config.listen != self.config.listen),
@@ -408,6 +403,16 @@ impl Daemon {
             Err(error) => error!("the configuration is as before: {error}"),
         }
         service::ready();
+    }
+
+    fn load_again(&mut self) -> Result<Config, String> {
+        let path = &self.config_path;
+        let config = Config::load(path).map_err(|error| error.to_string())?;
+        let own = config.check_own(path, self.identity.id());
+        own.map_err(|error| error.to_string())?;
+        let claimed = self.numbers.claim(&config.peers);
+        claimed.map_err(|problem| format!("{}: {problem}", path.display()))?;
+        Ok(config)
     }
 
     /// Takes over the peers of the configuration, keeping what is known of those that stay.

@@ -88,13 +88,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         println!("{}", identity.id());
         return Ok(());
     }
-    if let Some(peer) = config.peers.iter().find(|peer| peer.id == identity.id()) {
-        return Err(format!(
-            "{}: peer '{}': id: it is the ID of this device itself: give that of the other one",
-            arguments.config.display(),
-            peer.name
-        ));
-    }
+    let own = config.check_own(&arguments.config, identity.id());
+    own.map_err(|error| error.to_string())?;
     let mut numbers = Numbers::load(&config.state_dir)?;
     numbers
         .claim(&config.peers)
