@@ -83,17 +83,21 @@ artifact() {
 # Runs a command in the build root: the checkout is /src, the cache is /cache,
 # the kernel's source /linux and its build tree /kernel, whatever their paths
 # are outside, so that nothing built depends on them.
-# Usage: in_root ROOT [--kernel SOURCE BUILD] COMMAND...
+# Usage: in_root ROOT [--linux SOURCE] [--kernel SOURCE BUILD] [--bind FROM TO] COMMAND...
 in_root() {
-	local root=$1 kernel=()
+	local root=$1 mounts=()
 	shift
-	if [ "$1" = --kernel ]; then
-		kernel=(--bind "$2" /linux --bind "$3" /kernel)
-		shift 3
-	fi
+	while true; do
+		case $1 in
+		--linux) mounts+=(--ro-bind "$2" /linux) && shift 2 ;;
+		--kernel) mounts+=(--bind "$2" /linux --bind "$3" /kernel) && shift 3 ;;
+		--bind) mounts+=(--bind "$2" "$3") && shift 3 ;;
+		*) break ;;
+		esac
+	done
 	local args=(--ro-bind "$root" / --dev /dev --proc /proc --ro-bind /sys /sys
 		--tmpfs /tmp --tmpfs /run --bind "$HMDFS_TOP" /src --bind "$HMDFS_CACHE" /cache
-		"${kernel[@]}" --ro-bind /etc/resolv.conf /etc/resolv.conf
+		"${mounts[@]}" --ro-bind /etc/resolv.conf /etc/resolv.conf
 		--setenv HOME /tmp --setenv LANG C.UTF-8 --setenv CARGO_HOME /cache/cargo
 		--setenv PATH /usr/sbin:/usr/bin:/sbin:/bin --unsetenv CARGO
 		--chdir /src --die-with-parent)

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The headers that bindgen reads.
+ *
+ * hrtimer_types.h comes first because enums that are declared before they are
+ * defined confuse bindgen; see rust/bindings/bindings_helper.h in the kernel.
+ */
+
+#include <linux/hrtimer_types.h>
+
+#include <linux/backing-file.h>
+#include <linux/exportfs.h>
+#include <linux/fs.h>
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/namei.h>
+#include <linux/netfs.h>
+#include <linux/pagemap.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <linux/splice.h>
+#include <linux/statfs.h>
+#include <linux/tls.h>
+#include <linux/workqueue.h>
+
+#include "helpers/fs.h"
+#include "helpers/global.h"
+#include "helpers/net.h"
+#include "helpers/netfs.h"
+#include "helpers/task.h"
+#include "helpers/vfs.h"
+
+/* Macros with casts, which bindgen cannot read. Sorted. */
+const fmode_t RUST_CONST_HELPER_FMODE_WRITE = FMODE_WRITE;
+const unsigned int RUST_CONST_HELPER_LOOKUP_CREATE = LOOKUP_CREATE;
+const unsigned int RUST_CONST_HELPER_LOOKUP_DIRECTORY = LOOKUP_DIRECTORY;
+const unsigned int RUST_CONST_HELPER_LOOKUP_EXCL = LOOKUP_EXCL;
+const unsigned int RUST_CONST_HELPER_LOOKUP_FOLLOW = LOOKUP_FOLLOW;
+const unsigned int RUST_CONST_HELPER_LOOKUP_OPEN = LOOKUP_OPEN;
+const unsigned int RUST_CONST_HELPER_LOOKUP_RCU = LOOKUP_RCU;
+const unsigned int RUST_CONST_HELPER_LOOKUP_REVAL = LOOKUP_REVAL;
+const loff_t RUST_CONST_HELPER_MAX_LFS_FILESIZE = MAX_LFS_FILESIZE;
+const unsigned long RUST_CONST_HELPER_SB_ACTIVE = SB_ACTIVE;
+const slab_flags_t RUST_CONST_HELPER_SLAB_ACCOUNT = SLAB_ACCOUNT;
+const slab_flags_t RUST_CONST_HELPER_SLAB_RECLAIM_ACCOUNT = SLAB_RECLAIM_ACCOUNT;

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/kthread.h>
+
+#include "task.h"
+
+unsigned int hmdfs_helper_memalloc_nofs_save(void)
+{
+	return memalloc_nofs_save();
+}
+
+void hmdfs_helper_memalloc_nofs_restore(unsigned int flags)
+{
+	memalloc_nofs_restore(flags);
+}
+
+void hmdfs_helper_sigprocmask_block_all(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, old);
+}
+
+void hmdfs_helper_sigprocmask_restore(sigset_t *old)
+{
+	sigprocmask(SIG_SETMASK, old, NULL);
+}
+
+struct task_struct *
+hmdfs_helper_kthread_create(int (*threadfn)(void *data), void *data,
+			    const char *name)
+{
+	return kthread_create(threadfn, data, "%s", name);
+}
+
+void hmdfs_helper_get_task_struct(struct task_struct *task)
+{
+	get_task_struct(task);
+}
+
+void hmdfs_helper_put_task_struct(struct task_struct *task)
+{
+	put_task_struct(task);
+}
+
+struct workqueue_struct *hmdfs_helper_alloc_workqueue(const char *name,
+						      unsigned int flags)
+{
+	return alloc_workqueue("%s", flags, 0, name);
+}
+
+void hmdfs_helper_flush_workqueue(struct workqueue_struct *queue)
+{
+	__flush_workqueue(queue);
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the rest of the file system hands to a peer, and gets back.
+
+use kernel::{
+    iov::IovIterDest,
+    prelude::*, //
+};
+
+/// A compound on its way to a peer.
+pub struct Request {
+    /// The body, made with `proto::RequestWriter`.
+    pub body: KVVec<u8>,
+    /// Most bytes of data that the reply may carry; zero when none are expected.
+    pub data_limit: u32,
+}
+
+impl Request {
+    /// A request whose reply carries no data.
+    pub fn new(body: KVVec<u8>) -> Self {
+        Self {
+            body,
+            data_limit: 0,
+        }
+    }
+}
+
+/// What the peer answered.
+pub struct Reply {
+    /// The body, to be read with `proto::ReplyReader`.
+    pub body: KVVec<u8>,
+    /// Bytes of data that followed the body.
+    pub data_length: u32,
+    /// These bytes, of a synchronous call; otherwise empty, for they went to the
+    /// completion's destination.
+    pub data: KVVec<u8>,
+}
+
+/// Where the data of a reply are received.
+pub enum Destination<'a> {
+    /// Memory that the kernel describes, such as the folios of a netfs
+    /// subrequest: records are decrypted in place. It is advanced by what arrived.
+    Iterator(&'a mut IovIterDest<'a>),
+    /// A buffer, filled from its beginning.
+    Buffer(&'a mut [u8]),
+}
+
+/// Whom the reply of an asynchronous call goes to.
+///
+/// No lock of a link is held while a method runs, and both may sleep. They may
+/// run in memory reclaim's way: allocations are made as with `GFP_NOFS`.
+pub trait Completion: Send {
+    /// Room for `length` bytes of data, at most the request's limit.
+    ///
+    /// Called at most once, before [`Completion::complete`], in the thread that
+    /// receives. When it fails, or has less room, the data are dropped and the call
+    /// completes with that error, or `EIO`.
+    fn destination(&mut self, length: u32) -> Result<Destination<'_>>;
+
+    /// Ends the call; called exactly once, then the value is dropped.
+    ///
+    /// The destination is not touched any more. Errors: `ENOTCONN` when the peer is
+    /// or goes offline, `ETIMEDOUT` after the deadline, `ENOMEM`, and the error of
+    /// the peer's reply when it did not begin with the request.
+    fn complete(&mut self, result: Result<Reply>);
+}

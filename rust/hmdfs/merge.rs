@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Directories of several devices as one.
+//!
+//! Devices are ordered, this one first, then the others by their numbers. The first
+//! that has a name decides what it stands for: a file of that device, or a directory
+//! that is merged with those of the same name on all others. All devices are asked
+//! at once, and one that fails costs its own entries only.
+//!
+//! A merged directory is made of the directories that existed when it was looked up.
+//! When a device comes or goes, the whole view is looked up anew.
+
+use hmdfs_kapi::{
+    errno::{EPROTO, ESTALE},
+    fs::{
+        dentry::{InLookup, Intent, Spliced},
+        inode::{Attributes, Found},
+        inode_operations::{Operations, Query},
+        SuperBlock,
+    },
+    vfs,
+};
+use hmdfs_proto::{Handle, Operation};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc,
+    },
+};
+
+use crate::{
+    local,
+    mount::{Hmdfs, Mount},
+    node::{Dentry, Inode, InodeRef, Key, Node},
+    peer::Peer,
+    remote::{
+        compound::{request, Outcomes},
+        directory::{find_operations, found, name, Child},
+        gather::call_all,
+        inode,
+    },
+    validity::Validity,
+};
+
+pub(crate) mod listing;
+
+/// Number of the next merged directory.
+static NEXT: Atomic<u64> = Atomic::new(1);
+
+/// A directory that several devices have.
+pub(crate) struct Directory {
+    /// The directory of each, in the order of the devices; never empty.
+    parts: KVec<Part>,
+}
+
+/// One device's directory.
+pub(crate) enum Part {
+    /// Of this device.
+    Local(vfs::Path),
+    /// Of a peer.
+    Remote(Arc<Peer>, Child),
+}
+
+impl Directory {
+    /// The handle of the directory on the device with this number.
+    pub(crate) fn handle_of(&self, device: u32) -> Option<Handle> {
+        self.parts.iter().find_map(|part| match part {
+            Part::Remote(peer, child) if peer.number() == device => Some(child.handle),
+            _ => None,
+        })
+    }
+
+    fn local(&self) -> Option<&vfs::Path> {
+        self.parts.iter().find_map(|part| match part {
+            Part::Local(path) => Some(path),
+            Part::Remote(..) => None,
+        })
+    }
+
+    fn remote(&self) -> impl Iterator<Item = (&Arc<Peer>, &Child)> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Local(_) => None,
+            Part::Remote(peer, child) => Some((peer, child)),
+        })
+    }
+}
+
+/// Makes the inode of a merged directory.
+fn iget(sb: &SuperBlock<Hmdfs>, parts: KVec<Part>) -> Result<InodeRef> {
+    let attributes = match parts.first() {
+        Some(Part::Local(path)) => local::attributes(path)?,
+        Some(Part::Remote(_, child)) => inode::vfs_attributes(&child.attributes),
+        None => return Err(ENOENT),
+    };
+    let key = Key::Merge(NEXT.fetch_add(1, Relaxed));
+    let node = Node::Merge(Directory { parts });
+    match sb.iget5_locked(key.hash(), key.hash(), key, node)? {
+        // The number was never used before.
+        Found::Existing(_) => Err(ESTALE),
+        Found::New(new) => {
+            new.set_type(0o040_000 | attributes.mode & 0o7777, 0, (0, 0));
+            new.set_attributes(&Attributes {
+                // The link count of one stands for "not known" with directories.
+                nlink: 1,
+                ..attributes
+            });
+            new.set_inode_operations::<MergeOps>();
+            new.set_directory_operations::<MergeOps>();
+            new.unlock().ok_or(ENOMEM)
+        }
+    }
+}
+
+/// Makes `merge_view` as it is now.
+pub(crate) fn root(mount: &Mount, sb: &SuperBlock<Hmdfs>) -> Result<InodeRef> {
+    let operations = [
+        Operation::Root,
+        Operation::GetHandle,
+        Operation::GetAttributes,
+    ];
+    let mut parts = KVec::new();
+    parts.push(Part::Local(mount.local_path()), GFP_KERNEL)?;
+    let mut peers = mount.peers.snapshot()?;
+    peers.retain(|peer| peer.is_online());
+    let mut requests = KVec::with_capacity(peers.len(), GFP_KERNEL)?;
+    for peer in &peers {
+        requests.push((peer.clone(), request(&operations, 0)?), GFP_KERNEL)?;
+    }
+    for (peer, reply) in peers.into_iter().zip(call_all(requests)?) {
+        let child = reply.and_then(|reply| {
+            let mut outcomes = Outcomes::new(&reply, &operations)?;
+            outcomes.done()?;
+            Ok(Child {
+                handle: outcomes.handle()?,
+                attributes: outcomes.attributes()?,
+                target: None,
+            })
+        });
+        match child {
+            Ok(child) => parts.push(Part::Remote(peer, child), GFP_KERNEL)?,
+            Err(error) => pr_debug!("a device is not in the merged view: {error:?}\n"),
+        }
+    }
+    iget(sb, parts)
+}
+
+/// Finds what `name` stands for in a merged directory.
+fn find(
+    mount: &Mount,
+    sb: &SuperBlock<Hmdfs>,
+    directory: &Directory,
+    bytes: &[u8],
+) -> Result<Option<InodeRef>> {
+    let name = name(bytes)?;
+    let mut parts = KVec::new();
+    if let Some(path) = directory.local() {
+        match path.lookup(bytes) {
+            Ok(path) if !path.is_dir() => return Ok(Some(local::iget(sb, path)?)),
+            Ok(path) => parts.push(Part::Local(path), GFP_KERNEL)?,
+            Err(error) if error == ENOENT => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut requests = KVec::new();
+    for (peer, part) in directory.remote() {
+        let operations = find_operations(part.handle, name);
+        requests.push((peer.clone(), request(&operations, 0)?), GFP_KERNEL)?;
+    }
+    for ((peer, part), reply) in directory.remote().zip(call_all(requests)?) {
+        let operations = find_operations(part.handle, name);
+        let child = match reply.and_then(|reply| found(&reply, &operations)) {
+            Ok(Some(child)) => child,
+            Ok(None) => continue,
+            Err(error) => {
+                pr_debug!("a device did not look up a name: {error:?}\n");
+                continue;
+            }
+        };
+        if child.attributes.is_directory() {
+            parts.push(Part::Remote(peer.clone(), child), GFP_KERNEL)?;
+        } else if parts.is_empty() {
+            return Ok(Some(inode::iget(mount, sb, peer, &child)?));
+        }
+    }
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(iget(sb, parts)?))
+}
+
+/// Whether `name` in a merged directory still means what `dentry` says.
+pub(crate) fn revalidate(
+    mount: &Mount,
+    directory: &Directory,
+    bytes: &[u8],
+    dentry: &Dentry,
+    intent: Intent,
+) -> Result<bool> {
+    let local = match directory.local().map(|path| path.lookup(bytes)) {
+        Some(Ok(path)) => Some(path),
+        Some(Err(error)) if error != ENOENT => return Err(error),
+        _ => None,
+    };
+    let Some(inode) = dentry.inode() else {
+        return Ok(local.is_none() && Validity::from_time(dentry.time()).holds(mount.peers.generation()));
+    };
+    match inode.data() {
+        Node::Local(node) => Ok(local.is_some_and(|path| node.is(&path))),
+        Node::Remote(node) if local.is_none() => {
+            let peer = node.peer().number();
+            if intent.is_open() && !intent.must_ask() {
+                // Opening resolves the name again on its device. Whether a device that comes
+                // before it has the name now, shows when the entry gets too old.
+                return Ok(directory.handle_of(peer).is_some());
+            }
+            Ok(false)
+        }
+        // Merged directories are made anew when they are too old.
+        _ => Ok(false),
+    }
+}
+
+/// Operations of merged directories.
+pub(crate) struct MergeOps;
+
+/// The merged directory of an inode that is known to be one.
+fn of(inode: &Inode) -> Result<&Directory> {
+    match inode.data() {
+        Node::Merge(directory) => Ok(directory),
+        _ => Err(EPROTO),
+    }
+}
+
+#[vtable]
+impl Operations<Hmdfs> for MergeOps {
+    fn lookup(dir: &Inode, dentry: InLookup<'_, Hmdfs>) -> Result<Spliced<Hmdfs>> {
+        let mount = dir.super_block().data();
+        let inode = find(&mount, dir.super_block(), of(dir)?, dentry.name().as_bytes())?;
+        // What is local is compared with the exported tree at every use.
+        let validity = match inode.as_ref().map(|inode| inode.data()) {
+            Some(Node::Local(_)) | None => Validity::NONE,
+            _ => mount.lease(),
+        };
+        dentry.splice_alias(inode, validity.as_time())
+    }
+
+    fn getattr(inode: &Inode, _query: Query) -> Result {
+        match of(inode)?.parts.first() {
+            Some(Part::Local(path)) => {
+                inode.set_attributes(&Attributes {
+                    nlink: 1,
+                    ..local::attributes(path)?
+                });
+                Ok(())
+            }
+            // As fresh as the directory itself.
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Compounds as a caller sees them: operations in, outcomes out.
+
+use hmdfs_kapi::errno::EPROTO;
+use hmdfs_proto::{
+    Attributes, FileSystem, Handle, Operation, Outcome, ReplyReader, RequestWriter,
+};
+use kernel::prelude::*;
+
+use crate::{
+    link::{Reply, Request},
+    peer::Peer,
+};
+
+/// Encodes the operations of a request whose reply carries at most `data_limit` bytes of data.
+pub(crate) fn request(operations: &[Operation<'_>], data_limit: u32) -> Result<Request> {
+    let size = operations
+        .len()
+        .saturating_mul(RequestWriter::MAX_OPERATION_SIZE)
+        .saturating_add(2);
+    let mut body = KVVec::from_elem(0u8, size, GFP_KERNEL)?;
+    let mut writer = RequestWriter::new(&mut body).map_err(|_| EMSGSIZE)?;
+    for operation in operations {
+        writer.push(operation).map_err(|_| EMSGSIZE)?;
+    }
+    let length = writer.len();
+    body.truncate(length);
+    Ok(Request { body, data_limit })
+}
+
+/// Sends the operations and waits for the reply; see [`Peer::call_sync`] for errors.
+pub(crate) fn call(peer: &Peer, operations: &[Operation<'_>], data_limit: u32) -> Result<Reply> {
+    peer.call_sync(request(operations, data_limit)?)
+}
+
+/// The outcomes in a reply, one after the other.
+///
+/// Each method is for the next operation. Errors: the operation's own, or EPROTO for a reply that
+/// does not fit the request.
+pub(crate) struct Outcomes<'a> {
+    reader: ReplyReader<'a>,
+    operations: core::slice::Iter<'a, Operation<'a>>,
+}
+
+impl<'a> Outcomes<'a> {
+    /// Reads `reply`, which answers `operations`.
+    pub(crate) fn new(reply: &'a Reply, operations: &'a [Operation<'a>]) -> Result<Self> {
+        Ok(Self {
+            reader: ReplyReader::new(&reply.body).map_err(|_| EPROTO)?,
+            operations: operations.iter(),
+        })
+    }
+
+    /// The next outcome.
+    pub(crate) fn next(&mut self) -> Result<Outcome<'a>> {
+        let operation = self.operations.next().ok_or(EINVAL)?;
+        match self.reader.next(operation) {
+            Ok(Ok(outcome)) => Ok(outcome),
+            // All errno numbers of the protocol are small and positive.
+            Ok(Err(status)) => Err(Error::from_errno(-(status.errno() as c_int))),
+            Err(_) => Err(EPROTO),
+        }
+    }
+
+    /// Success without a value.
+    pub(crate) fn done(&mut self) -> Result {
+        match self.next()? {
+            Outcome::Done => Ok(()),
+            _ => Err(EPROTO),
+        }
+    }
+
+    /// A handle.
+    pub(crate) fn handle(&mut self) -> Result<Handle> {
+        match self.next()? {
+            Outcome::Handle(handle) => Ok(handle),
+            _ => Err(EPROTO),
+        }
+    }
+
+    /// Attributes.
+    pub(crate) fn attributes(&mut self) -> Result<Attributes> {
+        match self.next()? {
+            Outcome::Attributes(attributes) => Ok(attributes),
+            _ => Err(EPROTO),
+        }
+    }
+
+    /// Length of the data, and whether they reach the end of the file.
+    pub(crate) fn read(&mut self) -> Result<(u32, bool)> {
+        match self.next()? {
+            Outcome::Read {
+                length,
+                end_of_file,
+            } => Ok((length, end_of_file)),
+            _ => Err(EPROTO),
+        }
+    }
+
+    /// Space and file counts.
+    pub(crate) fn file_system(&mut self) -> Result<FileSystem> {
+        match self.next()? {
+            Outcome::FileSystem(file_system) => Ok(file_system),
+            _ => Err(EPROTO),
+        }
+    }
+}

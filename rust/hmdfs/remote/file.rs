@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Regular files of other devices.
+
+use hmdfs_kapi::{
+    errno::{EOPENSTALE, EPROTO, ESTALE},
+    fs::File,
+    netfs::{Operations, ReadSubrequest},
+};
+use hmdfs_proto::{Name, Operation, MAX_DATA};
+use kernel::prelude::*;
+
+use super::{
+    compound::{self, Outcomes},
+    inode::{self, of, Beginning, Node},
+};
+use crate::{
+    link::{Completion, Destination, Reply},
+    mount::{Hmdfs, Mount},
+    node::{Inode, Node as AnyNode},
+};
+
+/// Files up to this size are read in the round trip that opens them.
+const BEGINNING: u32 = 64 << 10;
+
+/// Operations of remote regular files.
+pub(crate) struct FileOps;
+
+/// An open file: when it is closed, what was read ahead with its opening is given up.
+pub(crate) struct Open(crate::node::InodeRef);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Ok(node) = of(&self.0) {
+            node.set_beginning(None);
+        }
+    }
+}
+
+impl Operations<Hmdfs> for FileOps {
+    const READ_SIZE: u32 = MAX_DATA;
+
+    type Private = KBox<Open>;
+
+    fn open(inode: &Inode, file: &File<Hmdfs>) -> Result<KBox<Open>> {
+        if file.is_writable() {
+            return Err(EROFS);
+        }
+        let mount = inode.super_block().data();
+        let node = of(inode)?;
+        let open = KBox::new(Open(inode.to_ref()), GFP_KERNEL)?;
+        // The name may mean another file by now, so it is resolved in the same round trip.
+        let (dentry, parent) = (file.dentry(), file.dentry().parent());
+        let name = dentry.name();
+        let directory = parent.inode().and_then(|dir| match dir.data() {
+            AnyNode::Remote(directory) => Some(directory.handle()),
+            AnyNode::Merge(directory) => directory.handle_of(node.peer().number()),
+            _ => None,
+        });
+        match (directory, Name::new(name.as_bytes())) {
+            (Some(directory), Ok(name)) => open_as(
+                &mount,
+                inode,
+                node,
+                &[Operation::File(directory), Operation::Walk(name)],
+            )?,
+            _ => open_as(&mount, inode, node, &[Operation::File(node.handle())])?,
+        }
+        dentry.set_time(mount.lease().as_time());
+        Ok(open)
+    }
+
+    fn issue_read(inode: &Inode, read: ReadSubrequest) {
+        match of(inode) {
+            Ok(node) => issue_read(node, read),
+            Err(error) => read.fail(error),
+        }
+    }
+}
+
+/// Opens the file that `path` leads to, which must be the one of `inode`; EOPENSTALE when it is
+/// another one, or none.
+fn open_as(mount: &Mount, inode: &Inode, node: &Node, path: &[Operation<'_>]) -> Result {
+    // What the cache has no page of will be read in a moment; a small file comes along.
+    let wanted = !inode.has_pages() && inode.size() != 0 && inode.size() <= BEGINNING.into();
+    let mut operations = KVec::with_capacity(6, GFP_KERNEL)?;
+    operations.extend_from_slice(path, GFP_KERNEL)?;
+    operations.extend_from_slice(
+        &[
+            Operation::GetHandle,
+            Operation::GetAttributes,
+            Operation::Open,
+        ],
+        GFP_KERNEL,
+    )?;
+    if wanted {
+        operations.push(
+            Operation::Read {
+                offset: 0,
+                length: BEGINNING,
+            },
+            GFP_KERNEL,
+        )?;
+    }
+    let query = node.begin_query();
+    let reply = compound::call(
+        node.peer(),
+        &operations,
+        if wanted { BEGINNING } else { 0 },
+    )?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    for _ in path {
+        outcomes.done().map_err(|error| {
+            if error == ENOENT || error == ESTALE {
+                EOPENSTALE
+            } else {
+                error
+            }
+        })?;
+    }
+    if outcomes.handle()? != node.handle() {
+        return Err(EOPENSTALE);
+    }
+    let attributes = outcomes.attributes()?;
+    outcomes.done()?;
+    inode::take(mount, inode, node, query, &attributes)?;
+    if wanted {
+        let (length, end_of_file) = outcomes.read()?;
+        if length != reply.data_length {
+            return Err(EPROTO);
+        }
+        node.set_beginning(Some(Beginning {
+            change: attributes.change,
+            data: reply.data,
+            end_of_file,
+        }));
+    }
+    Ok(())
+}
+
+/// Reads from what came with the opening, or else from the owner.
+fn issue_read(node: &Node, mut read: ReadSubrequest) {
+    let offset = read.offset();
+    let length = read.length();
+    let copied = node.with_beginning(|beginning| {
+        let start = usize::try_from(offset).ok()?;
+        let available = beginning.data.get(start..)?;
+        if available.len() < length && !beginning.end_of_file {
+            return None;
+        }
+        let data = available.get(..length.min(available.len()))?;
+        (read.destination().copy_to_iter(data) == data.len()).then_some(data.len())
+    });
+    if let Some(copied) = copied {
+        read.complete(copied, copied < length);
+        return;
+    }
+    let length = u32::try_from(length).unwrap_or(MAX_DATA).min(MAX_DATA);
+    let operations = [
+        Operation::File(node.handle()),
+        Operation::Read { offset, length },
+    ];
+    let request = match compound::request(&operations, length) {
+        Ok(request) => request,
+        Err(error) => return read.fail(error),
+    };
+    let completion = ReadCompletion {
+        handle: node.handle(),
+        offset,
+        length,
+        read: Some(read),
+    };
+    match KBox::new(completion, GFP_KERNEL) {
+        Ok(completion) => node.peer().call(request, completion),
+        // The completion is gone, and with it the read, which ends with EIO.
+        Err(_) => {}
+    }
+}
+
+/// A read that waits for its reply.
+struct ReadCompletion {
+    handle: hmdfs_proto::Handle,
+    offset: u64,
+    length: u32,
+    /// Taken by `complete`.
+    read: Option<ReadSubrequest>,
+}
+
+impl Completion for ReadCompletion {
+    fn destination(&mut self, _length: u32) -> Result<Destination<'_>> {
+        let read = self.read.as_mut().ok_or(EINVAL)?;
+        Ok(Destination::Iterator(read.destination()))
+    }
+
+    fn complete(mut self: KBox<Self>, result: Result<Reply>) {
+        let Some(read) = self.read.take() else {
+            return;
+        };
+        match result.and_then(|reply| self.outcome(&reply)) {
+            Ok((length, end_of_file)) => read.complete(length as usize, end_of_file),
+            Err(error) => read.fail(error),
+        }
+    }
+}
+
+impl ReadCompletion {
+    /// Length of the data that have arrived, and whether they reach the end of the file.
+    fn outcome(&self, reply: &Reply) -> Result<(u32, bool)> {
+        let operations = [
+            Operation::File(self.handle),
+            Operation::Read {
+                offset: self.offset,
+                length: self.length,
+            },
+        ];
+        let mut outcomes = Outcomes::new(reply, &operations)?;
+        outcomes.done()?;
+        let (length, end_of_file) = outcomes.read()?;
+        if length != reply.data_length || (length < self.length && !end_of_file) {
+            return Err(EPROTO);
+        }
+        Ok((length, end_of_file))
+    }
+}

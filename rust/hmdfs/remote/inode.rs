@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Inodes of other devices' files, and what is known of their attributes.
+
+use hmdfs_kapi::{
+    errno::{ENOTCONN, EPROTO, ESTALE},
+    fs::{
+        inode::{self, Found},
+        inode_operations::{Operations, Query, Stat},
+        SuperBlock,
+    },
+};
+use hmdfs_proto::{Attributes, Handle, Operation};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{Arc, Mutex},
+};
+
+use super::{
+    compound::{self, Outcomes},
+    directory::{Child, DirectoryOps},
+    file::FileOps,
+};
+use crate::{
+    mount::{Hmdfs, Mount},
+    node::{Inode, InodeRef, Key, Node as AnyNode},
+    peer::Peer,
+    validity::Validity,
+};
+
+/// A file or directory of another device.
+pub(crate) struct Node {
+    peer: Arc<Peer>,
+    handle: Handle,
+    known: Pin<KBox<Mutex<Known>>>,
+}
+
+/// What the owner told last.
+struct Known {
+    attributes: Attributes,
+    validity: Validity,
+    /// The query that gave them; a reply to an older one is not taken.
+    query: u64,
+    /// Queries are numbered as they are sent.
+    queries: u64,
+    /// The beginning of the file, which came with its opening, until the page cache takes it.
+    beginning: Option<Beginning>,
+}
+
+/// The first bytes of a file.
+pub(super) struct Beginning {
+    /// The change attribute of the file that these are of.
+    pub(super) change: u64,
+    pub(super) data: KVVec<u8>,
+    /// Whether that is all of the file.
+    pub(super) end_of_file: bool,
+}
+
+impl Node {
+    /// The owner.
+    pub(crate) fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    /// The owner's name for it.
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// Notes that the owner is about to be asked; gives the number for [`take`].
+    pub(super) fn begin_query(&self) -> u64 {
+        let mut known = self.known.lock();
+        known.queries = known.queries.wrapping_add(1);
+        known.queries
+    }
+
+    /// The attributes as last told, whatever their age.
+    pub(super) fn attributes(&self) -> Attributes {
+        self.known.lock().attributes
+    }
+
+    /// Whether the attributes may still be used.
+    pub(super) fn is_fresh(&self, mount: &Mount) -> bool {
+        self.known.lock().validity.holds(mount.peers.generation())
+    }
+
+    pub(super) fn set_beginning(&self, beginning: Option<Beginning>) {
+        self.known.lock().beginning = beginning;
+    }
+
+    /// Calls `use_it` with the beginning of the file, if it is there and of the version that the
+    /// attributes are of.
+    pub(super) fn with_beginning<R>(
+        &self,
+        use_it: impl FnOnce(&Beginning) -> Option<R>,
+    ) -> Option<R> {
+        let known = self.known.lock();
+        let beginning = known.beginning.as_ref()?;
+        if beginning.change != known.attributes.change {
+            return None;
+        }
+        use_it(beginning)
+    }
+}
+
+/// Finds or makes the inode of a peer's file, and takes over the attributes. May sleep.
+pub(crate) fn iget(
+    mount: &Mount,
+    sb: &SuperBlock<Hmdfs>,
+    peer: &Arc<Peer>,
+    child: &Child,
+) -> Result<InodeRef> {
+    let (handle, attributes) = (child.handle, &child.attributes);
+    let key = Key::Remote(peer.number(), handle);
+    let ino = Key::remote_number(peer.number(), attributes.ino);
+    let node = Node {
+        peer: peer.clone(),
+        handle,
+        known: KBox::pin_init(
+            new_mutex!(
+                Known {
+                    attributes: *attributes,
+                    validity: mount.lease(),
+                    query: 0,
+                    queries: 0,
+                    beginning: None,
+                },
+                "hmdfs::remote::Known"
+            ),
+            GFP_KERNEL,
+        )?,
+    };
+    match sb.iget5_locked(key.hash(), ino, key, AnyNode::Remote(node))? {
+        Found::Existing(inode) => {
+            if inode.file_type() != attributes.file_type() {
+                // A handle stands for one file, and that cannot change its type.
+                return Err(ESTALE);
+            }
+            let node = of(&inode)?;
+            let query = node.begin_query();
+            take(mount, &inode, node, query, attributes)?;
+            Ok(inode)
+        }
+        Found::New(new) => {
+            fill(&new, child)?;
+            new.unlock().ok_or(ENOMEM)
+        }
+    }
+}
+
+/// Sets up a new inode.
+fn fill(new: &inode::New<Hmdfs>, child: &Child) -> Result {
+    let attributes = &child.attributes;
+    new.set_type(attributes.mode, attributes.size, attributes.rdev);
+    new.set_attributes(&vfs_attributes(attributes));
+    match attributes.file_type() {
+        0o040_000 => {
+            new.set_inode_operations::<DirectoryOps>();
+            new.set_directory_operations::<DirectoryOps>();
+        }
+        0o100_000 => {
+            new.set_inode_operations::<PlainOps>();
+            new.set_netfs_operations::<FileOps>();
+        }
+        0o120_000 => {
+            let target = child.target.as_ref().ok_or(EPROTO)?;
+            new.set_link(target)?;
+            new.set_inode_operations::<PlainOps>();
+        }
+        _ => new.set_inode_operations::<PlainOps>(),
+    }
+    Ok(())
+}
+
+/// Takes over attributes that the owner told in answer to `query`; older answers than the last
+/// one taken are ignored. When the file has changed, its pages are dropped. May sleep.
+pub(super) fn take(
+    mount: &Mount,
+    inode: &Inode,
+    node: &Node,
+    query: u64,
+    attributes: &Attributes,
+) -> Result {
+    let mut known = node.known.lock();
+    if query < known.query {
+        return Ok(());
+    }
+    known.query = query;
+    let changed = known.attributes.change != attributes.change;
+    known.attributes = *attributes;
+    known.validity = mount.lease();
+    inode.set_attributes(&vfs_attributes(attributes));
+    if attributes.is_regular() {
+        if changed {
+            known.beginning = None;
+            if inode.has_pages() {
+                inode.invalidate_pages()?;
+            }
+        }
+        inode.resize_netfs(attributes.size);
+    }
+    Ok(())
+}
+
+/// Asks the owner for the attributes of an inode.
+pub(super) fn refresh(mount: &Mount, inode: &Inode) -> Result {
+    let node = of(inode)?;
+    let query = node.begin_query();
+    let operations = [Operation::File(node.handle), Operation::GetAttributes];
+    let reply = compound::call(&node.peer, &operations, 0)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    outcomes.done()?;
+    take(mount, inode, node, query, &outcomes.attributes()?)
+}
+
+/// The node of an inode that is known to be remote.
+pub(super) fn of(inode: &Inode) -> Result<&Node> {
+    match inode.data() {
+        AnyNode::Remote(node) => Ok(node),
+        _ => Err(EINVAL),
+    }
+}
+
+/// Attributes as the VFS keeps them.
+pub(crate) fn vfs_attributes(attributes: &Attributes) -> inode::Attributes {
+    let time = |time: hmdfs_proto::Timestamp| (time.seconds(), time.nanoseconds());
+    inode::Attributes {
+        mode: attributes.mode,
+        nlink: attributes.nlink,
+        uid: attributes.uid,
+        gid: attributes.gid,
+        blocks: attributes.blocks,
+        atime: time(attributes.atime),
+        mtime: time(attributes.mtime),
+        ctime: time(attributes.ctime),
+    }
+}
+
+/// `getattr` of everything that is remote.
+pub(super) fn getattr(inode: &Inode, query: Query) -> Result {
+    let mount = inode.super_block().data();
+    let node = of(inode)?;
+    if !node.peer.is_online() {
+        return Err(ENOTCONN);
+    }
+    if query.dont_sync() || (!query.force_sync() && node.is_fresh(&mount)) {
+        return Ok(());
+    }
+    refresh(&mount, inode)
+}
+
+/// Completes `stat` of everything that is remote.
+pub(super) fn fill_stat(inode: &Inode, stat: &mut Stat<'_>) {
+    if let Ok(node) = of(inode) {
+        let attributes = node.attributes();
+        stat.set_blksize(attributes.blksize.max(4096));
+        let btime = attributes.btime;
+        if btime.seconds() != 0 || btime.nanoseconds() != 0 {
+            stat.set_btime(btime.seconds(), btime.nanoseconds());
+        }
+    }
+}
+
+/// Inode operations of everything but directories.
+pub(super) struct PlainOps;
+
+#[vtable]
+impl Operations<Hmdfs> for PlainOps {
+    fn getattr(inode: &Inode, query: Query) -> Result {
+        getattr(inode, query)
+    }
+
+    fn fill_stat(inode: &Inode, stat: &mut Stat<'_>) {
+        fill_stat(inode, stat);
+    }
+}

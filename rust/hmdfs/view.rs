@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The directories above the trees of the devices: the root of a mount and
+//! `device_view`.
+
+use hmdfs_kapi::fs::{
+    dentry::{self, InLookup, Intent, Spliced},
+    directory::{Context, EntryType},
+    file::{DirectoryOperations, File},
+    inode::{Attributes, Found},
+    inode_operations::{Operations, Query},
+    SuperBlock,
+};
+use kernel::{
+    prelude::*,
+    sync::ArcBorrow, //
+};
+
+use crate::{
+    local, merge,
+    mount::{Hmdfs, Mount},
+    node::{Dentry, Inode, InodeRef, Key, Node},
+    peer::Peer,
+    remote,
+    validity::Validity,
+};
+
+/// Name of the directory that has one directory for each device.
+const DEVICE_VIEW: &[u8] = b"device_view";
+
+/// Name of the directory that has the files of all devices.
+const MERGE_VIEW: &[u8] = b"merge_view";
+
+/// Name of this device's own directory in `device_view`.
+const LOCAL: &[u8] = b"local";
+
+/// A directory that exists in views only. The numbers are their inode numbers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View {
+    /// The root of the mount.
+    Root = 1,
+    /// `device_view`.
+    Devices = 2,
+}
+
+/// Finds or makes the inode of a view's directory.
+pub(crate) fn iget(sb: &SuperBlock<Hmdfs>, view: View) -> Result<InodeRef> {
+    let key = Key::View(view);
+    match sb.iget5_locked(key.hash(), key.hash(), key, Node::View(view))? {
+        Found::Existing(inode) => Ok(inode),
+        Found::New(new) => {
+            let now = sb.data().mounted_at;
+            new.set_type(0o040_555, 0, (0, 0));
+            new.set_attributes(&Attributes {
+                mode: 0o555,
+                nlink: 2,
+                atime: now,
+                mtime: now,
+                ctime: now,
+                ..Attributes::default()
+            });
+            new.set_inode_operations::<ViewOps>();
+            new.set_directory_operations::<ViewOps>();
+            new.unlock().ok_or(ENOMEM)
+        }
+    }
+}
+
+/// Operations of a view's directories.
+pub(crate) struct ViewOps;
+
+fn view_of(inode: &Inode) -> Result<View> {
+    match inode.data() {
+        Node::View(view) => Ok(*view),
+        _ => Err(EINVAL),
+    }
+}
+
+/// Whether a name in a view's directory still means what `dentry` says.
+fn revalidate(mount: &Mount, view: View, name: &[u8], dentry: &Dentry) -> bool {
+    match (view, dentry.inode().map(Inode::data)) {
+        // The set of devices has changed; each merged directory is made anew.
+        (View::Root, Some(Node::Merge(_))) => false,
+        (View::Devices, Some(Node::Remote(node))) => {
+            let generation = mount.peers.generation();
+            let same = |peer: &Peer| peer.number() == node.peer().number() && peer.is_online();
+            let valid = mount.peers.by_name(name).is_some_and(|peer| same(&peer));
+            if valid {
+                dentry.set_time(Validity::generation(generation).as_time());
+            }
+            valid
+        }
+        _ => false,
+    }
+}
+
+#[vtable]
+impl Operations<Hmdfs> for ViewOps {
+    fn lookup(dir: &Inode, dentry: InLookup<'_, Hmdfs>) -> Result<Spliced<Hmdfs>> {
+        let sb = dir.super_block();
+        let mount = sb.data();
+        let name = dentry.name();
+        let generation = Validity::generation(mount.peers.generation());
+        let (inode, validity) = match (view_of(dir)?, name.as_bytes()) {
+            (View::Root, DEVICE_VIEW) => (Some(iget(sb, View::Devices)?), Validity::FOREVER),
+            (View::Root, MERGE_VIEW) => (Some(merge::root(&mount, sb)?), generation),
+            (View::Root, _) => (None, Validity::FOREVER),
+            (View::Devices, LOCAL) => (Some(mount.local_root(sb)?), Validity::FOREVER),
+            (View::Devices, name) => match mount.peers.by_name(name) {
+                Some(peer) if peer.is_online() => {
+                    let root = remote::directory::root(&peer)?;
+                    (
+                        Some(remote::inode::iget(&mount, sb, &peer, &root)?),
+                        generation,
+                    )
+                }
+                _ => (None, generation),
+            },
+        };
+        dentry.splice_alias(inode, validity.as_time())
+    }
+
+    fn getattr(_inode: &Inode, _query: Query) -> Result {
+        Ok(())
+    }
+}
+
+impl DirectoryOperations<Hmdfs> for ViewOps {
+    type Private = ();
+
+    fn open(_inode: &Inode, _file: &File<Hmdfs>) -> Result {
+        Ok(())
+    }
+
+    fn iterate(inode: &Inode, _private: (), context: &mut Context<'_, Hmdfs>) -> Result {
+        if !context.emit_dots() {
+            return Ok(());
+        }
+        let view = view_of(inode)?;
+        match view {
+            View::Root => {
+                for (position, name) in [(2, DEVICE_VIEW), (3, MERGE_VIEW)] {
+                    let ino = Key::View(View::Devices).hash();
+                    if context.position() == position {
+                        if !context.emit(name, ino, EntryType::DIRECTORY) {
+                            return Ok(());
+                        }
+                        context.set_position(position + 1);
+                    }
+                }
+                Ok(())
+            }
+            View::Devices => list_devices(&inode.super_block().data(), inode, context),
+        }
+    }
+}
+
+/// Lists `local` at position 2 and each device that is online at 3 + its number, so that
+/// positions stay right while devices come and go.
+fn list_devices(mount: &Mount, inode: &Inode, context: &mut Context<'_, Hmdfs>) -> Result {
+    if context.position() == 2 {
+        if !context.emit(LOCAL, inode.ino(), EntryType::DIRECTORY) {
+            return Ok(());
+        }
+        context.set_position(3);
+    }
+    for peer in &mount.peers.snapshot()? {
+        let position = u64::from(peer.number()).saturating_add(3);
+        if position < context.position() || !peer.is_online() {
+            continue;
+        }
+        let name = peer.name();
+        if !context.emit(name.as_bytes(), inode.ino(), EntryType::DIRECTORY) {
+            return Ok(());
+        }
+        context.set_position(position.saturating_add(1));
+    }
+    Ok(())
+}
+
+/// Operations of all dentries of a mount.
+pub(crate) struct DentryOps;
+
+impl dentry::Operations<Hmdfs> for DentryOps {
+    fn is_fresh(mount: ArcBorrow<'_, Mount>, time: usize) -> bool {
+        Validity::from_time(time).holds(mount.peers.generation())
+    }
+
+    fn revalidate(dir: &Inode, name: &[u8], dentry: &Dentry, intent: Intent) -> Result<bool> {
+        let mount = dir.super_block().data();
+        match dir.data() {
+            Node::View(view) => Ok(revalidate(&mount, *view, name, dentry)),
+            Node::Merge(directory) => merge::revalidate(&mount, directory, name, dentry, intent),
+            Node::Remote(node) => {
+                remote::directory::revalidate(&mount, node, name, dentry, intent)
+            }
+            Node::Local(node) => local::revalidate(node, name, dentry),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Completions that can be waited for with a deadline, and given up.
+//!
+//! C header: [`include/linux/completion.h`](srctree/include/linux/completion.h)
+
+use hmdfs_bindings as bindings;
+use kernel::{
+    prelude::*,
+    time::{
+        msecs_to_jiffies,
+        Msecs, //
+    },
+    types::Opaque, //
+};
+
+/// Something that happens once, and that tasks wait for.
+#[pin_data]
+pub struct Completion {
+    #[pin]
+    inner: Opaque<bindings::completion>,
+}
+
+// SAFETY: A completion may be used and dropped by any task.
+unsafe impl Send for Completion {}
+// SAFETY: All that can be done with it takes its own lock.
+unsafe impl Sync for Completion {}
+
+impl Completion {
+    /// One that has not happened.
+    pub fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            inner <- Opaque::ffi_init(|slot: *mut bindings::completion| {
+                // SAFETY: `slot` is memory for a completion, pinned from now on.
+                unsafe { bindings::init_completion(slot) };
+            }),
+        })
+    }
+
+    /// Lets everyone go who waits, now and later.
+    pub fn complete_all(&self) {
+        // SAFETY: It is initialised.
+        unsafe { bindings::complete_all(self.inner.get()) };
+    }
+
+    /// Waits, and cannot be interrupted: for what is known to happen soon.
+    pub fn wait(&self) {
+        // SAFETY: It is initialised, and `self` lives until the call returns.
+        unsafe { bindings::wait_for_completion(self.inner.get()) };
+    }
+
+    /// Waits for at most `timeout` milliseconds.
+    ///
+    /// Errors: `ETIMEDOUT`; `EINTR` when the task is being killed.
+    pub fn wait_killable_timeout(&self, timeout: Msecs) -> Result {
+        // SAFETY: It is initialised, and `self` lives until the call returns.
+        let left = unsafe {
+            bindings::wait_for_completion_killable_timeout(
+                self.inner.get(),
+                msecs_to_jiffies(timeout),
+            )
+        };
+        match left {
+            0 => Err(ETIMEDOUT),
+            1.. => Ok(()),
+            _ => Err(EINTR),
+        }
+    }
+}

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Registering a file system and mounting it.
+//!
+//! C header: [`include/linux/fs_context.h`](srctree/include/linux/fs_context.h)
+
+use core::marker::PhantomData;
+
+use hmdfs_bindings as bindings;
+use kernel::{
+    error::{from_result, to_result},
+    fmt,
+    prelude::*,
+    str::{CStrExt, CString},
+    types::{ForeignOwnable, Opaque},
+};
+
+use super::{
+    inode::{self, InodeCache},
+    Inode, SuperBlock,
+};
+
+/// What is known of a file system while it answers `statfs`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StatFs {
+    /// Size of a block in bytes.
+    pub block_size: u32,
+    /// All blocks.
+    pub blocks: u64,
+    /// Free blocks.
+    pub blocks_free: u64,
+    /// Blocks that are free for ordinary users.
+    pub blocks_available: u64,
+    /// All file nodes.
+    pub files: u64,
+    /// Free file nodes.
+    pub files_free: u64,
+    /// Most bytes in a name.
+    pub name_max: u32,
+}
+
+/// A type of file system; C: `struct file_system_type` and `struct super_operations`.
+pub trait FileSystem: Sized + Send + Sync + 'static {
+    /// The name that `mount -t` takes.
+    const NAME: &'static CStr;
+
+    /// `f_type` of `statfs`.
+    const MAGIC: u32;
+
+    /// What mounting collects before there is a superblock.
+    type Options: Send;
+
+    /// What belongs to a superblock (`s_fs_info`).
+    type Data: ForeignOwnable + Send + Sync;
+
+    /// What tells inodes apart.
+    type InodeKey: Copy + Eq + Send + Sync;
+
+    /// What belongs to an inode, beside the C inode.
+    ///
+    /// It is dropped when the inode is evicted, where sleeping is allowed.
+    type InodeData: Send + Sync;
+
+    /// Options before any is given.
+    fn options() -> Result<Self::Options>;
+
+    /// Takes one option. `Ok(false)`: there is no option of this name.
+    fn parse_parameter(
+        options: &mut Self::Options,
+        parameter: &Parameter<'_>,
+        log: &Log<'_>,
+    ) -> Result<bool>;
+
+    /// Makes what a new superblock would have.
+    fn prepare(options: &Self::Options, request: &Request<'_>) -> Result<Self::Data>;
+
+    /// Whether a mount that would have `proposed` gets the superblock that has
+    /// `existing`. Called under a spinlock; `proposed` may be an `existing` later.
+    fn same_superblock(
+        existing: <Self::Data as ForeignOwnable>::Borrowed<'_>,
+        proposed: <Self::Data as ForeignOwnable>::Borrowed<'_>,
+    ) -> bool;
+
+    /// Refuses a superblock that [`FileSystem::same_superblock`] has chosen.
+    fn share(
+        existing: <Self::Data as ForeignOwnable>::Borrowed<'_>,
+        options: &Self::Options,
+        log: &Log<'_>,
+    ) -> Result;
+
+    /// Sets up a new superblock and gives its root inode.
+    fn fill_super(sb: &SuperBlock<Self>, log: &Log<'_>) -> Result<inode::Ref<Self>>;
+
+    /// Called when a superblock is mounted for the first time, after `fill_super`.
+    fn mounted(data: <Self::Data as ForeignOwnable>::Borrowed<'_>);
+
+    /// Called when all inodes and dentries of the superblock are gone.
+    fn unmounted(data: <Self::Data as ForeignOwnable>::Borrowed<'_>);
+
+    /// `umount -f`: lets nothing wait any longer.
+    fn umount_begin(data: <Self::Data as ForeignOwnable>::Borrowed<'_>);
+
+    /// `statfs` of a file.
+    fn statfs(inode: &Inode<Self>) -> Result<StatFs>;
+
+    /// Writes the options to show, each with a comma in front.
+    fn show_options(
+        data: <Self::Data as ForeignOwnable>::Borrowed<'_>,
+        seq: &kernel::seq_file::SeqFile,
+    );
+}
+
+/// One option of a mount.
+pub struct Parameter<'a> {
+    raw: &'a bindings::fs_parameter,
+}
+
+impl Parameter<'_> {
+    /// Its name.
+    pub fn name(&self) -> &CStr {
+        // SAFETY: The key of a parameter is a C string that lives as long as it does.
+        unsafe { CStr::from_char_ptr(self.raw.key) }
+    }
+
+    /// Its value, for an option that was given as text.
+    pub fn string(&self) -> Option<&CStr> {
+        if self.raw.type_() != bindings::fs_value_type_fs_value_is_string {
+            return None;
+        }
+        // SAFETY: The type was checked, and such a value is a C string that lives as long as the
+        // parameter does.
+        Some(unsafe { CStr::from_char_ptr(self.raw.__bindgen_anon_1.string) })
+    }
+}
+
+/// Where messages about a mount go: to the caller of `fsconfig`, or the kernel log.
+pub struct Log<'a> {
+    fc: *mut bindings::fs_context,
+    _borrow: PhantomData<&'a bindings::fs_context>,
+}
+
+impl Log<'_> {
+    /// Says what is wrong; C: `errorfc`. Losing the message for lack of memory is allowed.
+    pub fn error(&self, message: fmt::Arguments<'_>) {
+        if let Ok(message) = CString::try_from_fmt(message) {
+            // SAFETY: `fc` is valid as long as `self`, and the message is a C string that
+            // `errorfc` copies.
+            unsafe { bindings::errorfc(self.fc, message.as_char_ptr()) };
+        }
+    }
+}
+
+/// What is known when a mount is asked for.
+pub struct Request<'a> {
+    fc: &'a bindings::fs_context,
+    log: Log<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// What is to be mounted: the first argument of `mount`.
+    pub fn source(&self) -> Option<&CStr> {
+        if self.fc.source.is_null() {
+            return None;
+        }
+        // SAFETY: A source is a C string that belongs to the context.
+        Some(unsafe { CStr::from_char_ptr(self.fc.source) })
+    }
+
+    /// The network namespace of the mounting process, as a `struct net *`.
+    pub fn net_ns(&self) -> *mut bindings::net {
+        self.fc.net_ns
+    }
+
+    /// Where messages go.
+    pub fn log(&self) -> &Log<'a> {
+        &self.log
+    }
+}
+
+/// A registered file system.
+///
+/// # Invariants
+///
+/// `fs_type` is registered, and `cache` is the cache of its inodes, from initialisation to drop.
+#[pin_data(PinnedDrop)]
+pub struct Registration<F: FileSystem> {
+    #[pin]
+    fs_type: Opaque<bindings::file_system_type>,
+    cache: InodeCache<F>,
+}
+
+// SAFETY: After initialisation only the kernel touches `fs_type`, with its own locking.
+unsafe impl<F: FileSystem> Send for Registration<F> {}
+// SAFETY: As above; there are no methods that take `&self`.
+unsafe impl<F: FileSystem> Sync for Registration<F> {}
+
+impl<F: FileSystem> Registration<F> {
+    /// Registers the file system; it can be mounted from here on.
+    pub fn new(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            // The cache must be there when the first mount is made.
+            cache: InodeCache::new()?,
+            fs_type <- Opaque::try_ffi_init(|slot: *mut bindings::file_system_type| {
+                let fs_type = bindings::file_system_type {
+                    owner: module.as_ptr(),
+                    name: F::NAME.as_char_ptr(),
+                    fs_flags: (bindings::FS_RENAME_DOES_D_MOVE) as i32,
+                    init_fs_context: Some(Vtable::<F>::init_fs_context),
+                    kill_sb: Some(Vtable::<F>::kill_sb),
+                    ..pin_init::zeroed()
+                };
+                // SAFETY: `slot` is valid for writing.
+                unsafe { slot.write(fs_type) };
+                // SAFETY: It was just initialised, it is pinned, and it is unregistered before it
+                // is freed.
+                to_result(unsafe { bindings::register_filesystem(slot) })
+            }),
+        })
+    }
+}
+
+#[pinned_drop]
+impl<F: FileSystem> PinnedDrop for Registration<F> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: It is registered, by the type invariant. A mounted file system holds a
+        // reference to the module, so none is mounted now. An error is only possible for a type
+        // that is not registered.
+        unsafe { bindings::unregister_filesystem(self.fs_type.get()) };
+    }
+}
+
+/// The C entry points of mounting.
+struct Vtable<F>(PhantomData<F>);
+
+impl<F: FileSystem> Vtable<F> {
+    const OPERATIONS: bindings::fs_context_operations = bindings::fs_context_operations {
+        free: Some(Self::free),
+        parse_param: Some(Self::parse_param),
+        get_tree: Some(Self::get_tree),
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// `fc` must be a new context of this file system.
+    unsafe extern "C" fn init_fs_context(fc: *mut kernel::bindings::fs_context) -> c_int {
+        from_result(|| {
+            let options = KBox::new(F::options()?, GFP_KERNEL)?;
+            let fc = fc.cast::<bindings::fs_context>();
+            // SAFETY: The caller gives a context that nobody else uses yet.
+            unsafe {
+                (*fc).fs_private = options.into_foreign();
+                (*fc).ops = &Self::OPERATIONS;
+            }
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `fc` must be a context that `init_fs_context` has seen.
+    unsafe extern "C" fn free(fc: *mut bindings::fs_context) {
+        // SAFETY: `init_fs_context` has set it, and it is not used after this call.
+        drop(unsafe { <KBox<F::Options>>::try_from_foreign((*fc).fs_private) });
+        // SAFETY: A proposal that became no superblock is still owned by the context; see
+        // `get_tree`.
+        drop(unsafe { F::Data::try_from_foreign((*fc).s_fs_info) });
+    }
+
+    /// # Safety
+    ///
+    /// `fc` must be a context that `init_fs_context` has seen, `parameter` a valid parameter.
+    unsafe extern "C" fn parse_param(
+        fc: *mut bindings::fs_context,
+        parameter: *mut bindings::fs_parameter,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: The options were stored by `init_fs_context`, and the context's mutex
+            // serialises its operations.
+            let options = unsafe { <KBox<F::Options>>::borrow_mut((*fc).fs_private) };
+            // SAFETY: Valid by the function's contract.
+            let parameter = Parameter {
+                raw: unsafe { &*parameter },
+            };
+            let log = Log {
+                fc,
+                _borrow: PhantomData,
+            };
+            if F::parse_parameter(options, &parameter, &log)? {
+                Ok(0)
+            } else {
+                Err(Error::from_errno(-(bindings::ENOPARAM as i32)))
+            }
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `fc` must be a context that `init_fs_context` has seen.
+    unsafe extern "C" fn get_tree(fc: *mut bindings::fs_context) -> c_int {
+        from_result(|| {
+            // SAFETY: As in `parse_param`.
+            let options = unsafe { <KBox<F::Options>>::borrow((*fc).fs_private) };
+            let log = Log {
+                fc,
+                _borrow: PhantomData,
+            };
+            {
+                let request = Request {
+                    // SAFETY: The context is valid, and nothing changes it meanwhile.
+                    fc: unsafe { &*fc },
+                    log: Log {
+                        fc,
+                        _borrow: PhantomData,
+                    },
+                };
+                let data = F::prepare(options, &request)?;
+                // SAFETY: The context owns the proposal from here on. If `sget_fc` makes a
+                // superblock, that takes it over and sets this to null; otherwise `free` drops it.
+                unsafe { (*fc).s_fs_info = data.into_foreign() };
+            }
+            // SAFETY: The context is valid and the functions are for it.
+            let sb = kernel::error::from_err_ptr(unsafe {
+                bindings::sget_fc(
+                    fc.cast(),
+                    Some(Self::test),
+                    Some(bindings::set_anon_super_fc),
+                )
+            })?;
+            // SAFETY: `sget_fc` gives an active reference with `s_umount` held.
+            let result = unsafe { Self::fill(sb, &log, options) };
+            if let Err(error) = result {
+                // SAFETY: As above; this gives both back.
+                unsafe { bindings::deactivate_locked_super(sb) };
+                return Err(error);
+            }
+            // SAFETY: The superblock has a root now, and the context takes over the active
+            // reference together with the reference to the root.
+            unsafe { (*fc).root = bindings::dget((*sb).s_root) };
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `sb` must be an active superblock of this file system with `s_umount` held.
+    unsafe fn fill(sb: *mut bindings::super_block, log: &Log<'_>, options: &F::Options) -> Result {
+        // SAFETY: `s_fs_info` holds a value from `into_foreign` for the superblock's life.
+        let data = unsafe { F::Data::borrow((*sb).s_fs_info) };
+        // SAFETY: `s_umount` is held, so `s_root` is stable.
+        if !unsafe { (*sb).s_root }.is_null() {
+            return F::share(data, options, log);
+        }
+        // SAFETY: The superblock is new and ours alone; these are its initial settings.
+        unsafe {
+            (*sb).s_magic = F::MAGIC as usize;
+            (*sb).s_op = &super::super_block::Vtable::<F>::OPERATIONS;
+            (*sb).s_maxbytes = bindings::MAX_LFS_FILESIZE;
+            (*sb).s_blocksize = kernel::page::PAGE_SIZE;
+            (*sb).s_blocksize_bits = kernel::page::PAGE_SHIFT as u8;
+            (*sb).s_time_gran = 1;
+        }
+        // SAFETY: The superblock is valid and of this file system.
+        let sb_ref = unsafe { SuperBlock::<F>::from_raw(sb) };
+        let root = F::fill_super(sb_ref, log)?;
+        // SAFETY: `d_make_root` takes over the reference to the inode, also when it fails.
+        let root = unsafe { bindings::d_make_root(root.into_raw()) };
+        if root.is_null() {
+            return Err(ENOMEM);
+        }
+        // SAFETY: `s_umount` is held and the superblock is not in use yet.
+        unsafe {
+            (*sb).s_root = root;
+            bindings::set_sb_flags(sb, bindings::SB_ACTIVE);
+        }
+        F::mounted(data);
+        Ok(())
+    }
+
+    /// # Safety
+    ///
+    /// Called by `sget_fc` with a superblock of this file system and a context from `get_tree`.
+    unsafe extern "C" fn test(
+        sb: *mut bindings::super_block,
+        fc: *mut kernel::bindings::fs_context,
+    ) -> c_int {
+        // SAFETY: `sget_fc` holds `sb_lock` and has seen that the superblock is not dead, and
+        // `kill_sb` frees `s_fs_info` only a grace period after it is dead.
+        let existing = unsafe { F::Data::borrow((*sb).s_fs_info) };
+        let fc = fc.cast::<bindings::fs_context>();
+        // SAFETY: `get_tree` has stored the proposal.
+        let proposed = unsafe { F::Data::borrow((*fc).s_fs_info) };
+        F::same_superblock(existing, proposed).into()
+    }
+
+    /// # Safety
+    ///
+    /// `sb` must be a superblock of this file system that nobody uses any more.
+    unsafe extern "C" fn kill_sb(sb: *mut bindings::super_block) {
+        // SAFETY: The superblock owns this value.
+        let data = unsafe { (*sb).s_fs_info };
+        // SAFETY: By the function's contract.
+        unsafe { bindings::kill_anon_super(sb) };
+        // SAFETY: The value is dropped below, after its last use.
+        F::unmounted(unsafe { F::Data::borrow(data) });
+        // `test` may still look at it, under `sb_lock`.
+        // SAFETY: Sleeping is allowed here.
+        unsafe { bindings::synchronize_rcu() };
+        // SAFETY: Nothing refers to it any more.
+        drop(unsafe { F::Data::from_foreign(data) });
+    }
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Dentries.
+//!
+//! C header: [`include/linux/dcache.h`](srctree/include/linux/dcache.h)
+
+use core::{
+    marker::PhantomData,
+    mem::MaybeUninit,
+    ptr::{self, NonNull},
+};
+
+use hmdfs_bindings as bindings;
+use kernel::{
+    prelude::*,
+    sync::aref::{ARef, AlwaysRefCounted},
+    types::Opaque,
+};
+
+use super::{context::FileSystem, inode, Inode};
+
+/// A dentry; C: `struct dentry`.
+///
+/// # Invariants
+///
+/// It belongs to the file system `F`.
+#[repr(transparent)]
+pub struct Dentry<F: FileSystem>(Opaque<bindings::dentry>, PhantomData<F>);
+
+// SAFETY: `dget` and `dput` count references.
+unsafe impl<F: FileSystem> AlwaysRefCounted for Dentry<F> {
+    fn inc_ref(&self) {
+        // SAFETY: A reference exists.
+        unsafe { bindings::dget(self.as_raw()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The caller gives up its reference.
+        unsafe { bindings::dput(obj.as_ptr().cast()) };
+    }
+}
+
+// SAFETY: The C code locks what it changes.
+unsafe impl<F: FileSystem> Send for Dentry<F> {}
+// SAFETY: As above.
+unsafe impl<F: FileSystem> Sync for Dentry<F> {}
+
+impl<F: FileSystem> Dentry<F> {
+    /// # Safety
+    ///
+    /// `dentry` must belong to `F`, and a reference must be held for `'a`.
+    pub(crate) unsafe fn from_raw<'a>(dentry: *mut bindings::dentry) -> &'a Self {
+        // SAFETY: By the function's contract; the type is transparent.
+        unsafe { &*dentry.cast() }
+    }
+
+    pub(crate) fn as_raw(&self) -> *mut bindings::dentry {
+        self.0.get()
+    }
+
+    /// The inode, unless the dentry is negative.
+    ///
+    /// A positive dentry stays positive while a reference to it is held.
+    pub fn inode(&self) -> Option<&Inode<F>> {
+        // SAFETY: The dentry is valid; the pointer is set once.
+        let inode = unsafe { (&raw const (*self.as_raw()).d_inode).read_volatile() };
+        // SAFETY: A dentry holds a reference to its inode.
+        NonNull::new(inode).map(|inode| unsafe { Inode::from_raw(inode.as_ptr()) })
+    }
+
+    /// The parent; C: `dget_parent`.
+    pub fn parent(&self) -> ARef<Self> {
+        // SAFETY: The dentry is valid.
+        let parent = unsafe { bindings::dget_parent(self.as_raw()) };
+        // SAFETY: `dget_parent` gives a reference, and a dentry always has a parent.
+        unsafe { ARef::from_raw(NonNull::new_unchecked(parent.cast())) }
+    }
+
+    /// The name as it is now; a rename may change it at any time.
+    pub fn name(&self) -> Name {
+        let mut snapshot = MaybeUninit::<bindings::name_snapshot>::uninit();
+        // SAFETY: The dentry is valid, and the snapshot stays where it is until it is released.
+        unsafe { bindings::take_dentry_name_snapshot(snapshot.as_mut_ptr(), self.as_raw()) };
+        // SAFETY: It was just taken.
+        let name = unsafe { &(*snapshot.as_ptr()).name };
+        // SAFETY: The length of a name goes with its bytes.
+        let name = unsafe { Name::from_qstr(name) };
+        // SAFETY: It was taken above and is not used any more.
+        unsafe { bindings::release_dentry_name_snapshot(snapshot.as_mut_ptr()) };
+        name
+    }
+
+    /// Remembers a number for [`Operations::is_fresh`].
+    pub fn set_time(&self, time: usize) {
+        // SAFETY: The field is the file system's; readers take it as it comes.
+        unsafe { (&raw mut (*self.as_raw()).d_time).write_volatile(time) };
+    }
+
+    /// Fills the dentry cache with an entry that a listing told of.
+    ///
+    /// `self` is the directory, whose lock is held. When the name is in the cache, `keep` decides
+    /// whether it stays (and may refresh it); otherwise, and when `keep` refuses it, `make` gives
+    /// the inode for a new dentry, which gets `time`. May sleep.
+    pub fn prime(
+        &self,
+        name: &[u8],
+        time: usize,
+        mut keep: impl FnMut(&Dentry<F>) -> bool,
+        make: impl FnOnce() -> Result<inode::Ref<F>>,
+    ) -> Result {
+        let mut qstr = bindings::qstr::default();
+        qstr.name = name.as_ptr();
+        qstr.__bindgen_anon_1.__bindgen_anon_1.len = u32::try_from(name.len())?;
+        // SAFETY: The name is valid for its length.
+        qstr.__bindgen_anon_1.__bindgen_anon_1.hash = unsafe {
+            bindings::full_name_hash(self.as_raw().cast(), name.as_ptr(), name.len() as u32)
+        };
+        loop {
+            // SAFETY: The name is valid, and the directory's lock is held.
+            let dentry = kernel::error::from_err_ptr(unsafe {
+                bindings::d_alloc_parallel(self.as_raw(), &qstr)
+            })?;
+            // SAFETY: `d_alloc_parallel` gives a reference.
+            let dentry: ARef<Dentry<F>> =
+                unsafe { ARef::from_raw(NonNull::new(dentry.cast()).ok_or(ENOMEM)?) };
+            // SAFETY: The dentry is valid.
+            if unsafe { bindings::d_in_lookup(dentry.as_raw()) } {
+                let made = make();
+                let result = made.and_then(|inode| {
+                    dentry.set_time(time);
+                    // SAFETY: The dentry is in lookup, and this takes over the reference to the
+                    // inode.
+                    let alias = kernel::error::from_err_ptr(unsafe {
+                        bindings::d_splice_alias(inode.into_raw(), dentry.as_raw())
+                    })?;
+                    if let Some(alias) = NonNull::new(alias.cast::<Dentry<F>>()) {
+                        // SAFETY: An alias comes with a reference.
+                        unsafe { ARef::from_raw(alias) }.set_time(time);
+                    }
+                    Ok(())
+                });
+                // SAFETY: The dentry is in lookup until here.
+                unsafe { bindings::d_lookup_done(dentry.as_raw()) };
+                return result;
+            }
+            if keep(&dentry) {
+                return Ok(());
+            }
+            // SAFETY: The dentry is valid, and sleeping is allowed.
+            unsafe { bindings::d_invalidate(dentry.as_raw()) };
+        }
+    }
+}
+
+/// A copy of a name.
+pub struct Name {
+    length: u8,
+    bytes: [u8; 255],
+}
+
+impl Name {
+    /// # Safety
+    ///
+    /// `name.name` must be valid for `name.len` bytes.
+    unsafe fn from_qstr(name: &bindings::qstr) -> Self {
+        // SAFETY: The union is made of plain numbers.
+        let length = unsafe { name.__bindgen_anon_1.__bindgen_anon_1.len }.min(255) as usize;
+        let mut bytes = [0; 255];
+        // SAFETY: By the function's contract.
+        let source = unsafe { core::slice::from_raw_parts(name.name, length) };
+        if let Some(target) = bytes.get_mut(..length) {
+            target.copy_from_slice(source);
+        }
+        Self {
+            length: length as u8,
+            bytes,
+        }
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length.into()).unwrap_or(&[])
+    }
+}
+
+/// A dentry that a lookup is to complete, by splicing an inode or nothing in.
+pub struct InLookup<'a, F: FileSystem>(&'a Dentry<F>);
+
+impl<'a, F: FileSystem> InLookup<'a, F> {
+    /// # Safety
+    ///
+    /// `dentry` must be what the VFS gave to `lookup`.
+    pub(super) unsafe fn from_raw(dentry: *mut bindings::dentry) -> Self {
+        // SAFETY: By the function's contract.
+        Self(unsafe { Dentry::from_raw(dentry) })
+    }
+
+    /// The name that is looked up.
+    pub fn name(&self) -> Name {
+        self.0.name()
+    }
+
+    /// The directory in which it is looked up.
+    pub fn parent(&self) -> ARef<Dentry<F>> {
+        self.0.parent()
+    }
+
+    /// Completes the lookup: with an inode, or with the knowledge that there is none.
+    /// C: `d_splice_alias`. `time` is given to the dentry that the name gets.
+    pub fn splice_alias(self, inode: Option<inode::Ref<F>>, time: usize) -> Result<Spliced<F>> {
+        self.0.set_time(time);
+        let inode = inode.map_or(ptr::null_mut(), |inode| inode.into_raw());
+        // SAFETY: The dentry is unhashed or in lookup, as the VFS gives it to `lookup`; the
+        // reference to the inode is taken over.
+        let alias = kernel::error::from_err_ptr(unsafe {
+            bindings::d_splice_alias(inode, self.0.as_raw())
+        })?;
+        let alias = NonNull::new(alias.cast::<Dentry<F>>())
+            // SAFETY: An alias comes with a reference.
+            .map(|alias| unsafe { ARef::from_raw(alias) });
+        if let Some(alias) = &alias {
+            alias.set_time(time);
+        }
+        Ok(Spliced(alias))
+    }
+}
+
+/// Proof that a lookup was completed; the VFS is given the dentry that was used instead of its
+/// own, if any.
+pub struct Spliced<F: FileSystem>(Option<ARef<Dentry<F>>>);
+
+impl<F: FileSystem> Spliced<F> {
+    pub(super) fn into_raw(self) -> *mut bindings::dentry {
+        self.0.map_or(ptr::null_mut(), |alias| {
+            ARef::into_raw(alias).as_ptr().cast()
+        })
+    }
+}
+
+/// Why a path walk asks whether a dentry is still right.
+#[derive(Clone, Copy, Debug)]
+pub struct Intent(c_uint);
+
+impl Intent {
+    /// The file is about to be opened, and this is the last component: the open itself will see
+    /// whether the name is right.
+    pub fn is_open(&self) -> bool {
+        self.0 & bindings::LOOKUP_OPEN != 0
+            && self.0 & (bindings::LOOKUP_CREATE | bindings::LOOKUP_EXCL) == 0
+    }
+
+    /// A cached answer was wrong, and this is the second try.
+    pub fn must_ask(&self) -> bool {
+        self.0 & bindings::LOOKUP_REVAL != 0
+    }
+}
+
+/// Operations of dentries; C: `struct dentry_operations`.
+pub trait Operations<F: FileSystem>: 'static {
+    /// Whether a dentry with this time (see [`Dentry::set_time`]) may be used without asking.
+    ///
+    /// Called in an RCU walk too: must not sleep.
+    fn is_fresh(
+        data: <F::Data as kernel::types::ForeignOwnable>::Borrowed<'_>,
+        time: usize,
+    ) -> bool;
+
+    /// Whether `name` in `dir` still means what `dentry` says. May sleep; no lock is held.
+    fn revalidate(dir: &Inode<F>, name: &[u8], dentry: &Dentry<F>, intent: Intent) -> Result<bool>;
+}
+
+/// Makes the C table for `T`.
+pub(super) const fn table<F: FileSystem, T: Operations<F>>() -> &'static bindings::dentry_operations
+{
+    &Vtable::<F, T>::OPERATIONS
+}
+
+struct Vtable<F, T>(PhantomData<(F, T)>);
+
+impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
+    const OPERATIONS: bindings::dentry_operations = bindings::dentry_operations {
+        d_revalidate: Some(Self::d_revalidate),
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// The VFS calls this with a directory of `F`, a name and the dentry of that name in it.
+    unsafe extern "C" fn d_revalidate(
+        dir: *mut bindings::inode,
+        name: *const bindings::qstr,
+        dentry: *mut bindings::dentry,
+        flags: c_uint,
+    ) -> c_int {
+        // SAFETY: The dentry is valid, if only for an RCU read-side section; the field is a plain
+        // number.
+        let time = unsafe { (&raw const (*dentry).d_time).read_volatile() };
+        // SAFETY: A dentry refers to its superblock, whose data are freed only a grace period
+        // after the last dentry.
+        let data = unsafe { super::SuperBlock::<F>::from_raw((*dentry).d_sb) }.data();
+        if flags & bindings::LOOKUP_REVAL == 0 && T::is_fresh(data, time) {
+            return 1;
+        }
+        if flags & bindings::LOOKUP_RCU != 0 {
+            return -(bindings::ECHILD as c_int);
+        }
+        // SAFETY: Not in an RCU walk, so references are held. The name may be followed by
+        // anything, but its length is given.
+        let (dir, name, dentry) = unsafe {
+            (
+                Inode::<F>::from_raw(dir),
+                Name::from_qstr(&*name),
+                Dentry::<F>::from_raw(dentry),
+            )
+        };
+        match T::revalidate(dir, name.as_bytes(), dentry, Intent(flags)) {
+            Ok(valid) => valid.into(),
+            Err(error) => error.to_errno(),
+        }
+    }
+}
+
+/// The current time in jiffies.
+pub fn jiffies() -> usize {
+    // SAFETY: Reading the counter is always allowed.
+    unsafe { bindings::jiffies() }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Signals of the current task.
+//!
+//! C header: [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h)
+
+use core::marker::PhantomData;
+use hmdfs_bindings as bindings;
+use kernel::types::NotThreadSafe;
+
+/// While it lives, no signal, not even SIGKILL, interrupts this task's waits.
+///
+/// For sections that are short, or that something else is sure to end: half a
+/// message on a stream cannot be taken back.
+pub struct BlockedSignals {
+    old: bindings::sigset_t,
+    _task: PhantomData<NotThreadSafe>,
+}
+
+impl BlockedSignals {
+    /// Blocks all signals.
+    pub fn new() -> Self {
+        let mut old = bindings::sigset_t::default();
+        // SAFETY: `old` can be written to.
+        unsafe { bindings::sigprocmask_block_all(&raw mut old) };
+        Self {
+            old,
+            _task: PhantomData,
+        }
+    }
+}
+
+impl Default for BlockedSignals {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for BlockedSignals {
+    fn drop(&mut self) {
+        // SAFETY: `old` was this task's mask, for the type cannot be sent to another.
+        unsafe { bindings::sigprocmask_restore(&raw mut self.old) };
+    }
+}
