@@ -249,12 +249,24 @@ mod tests {
         tokio::join!(dial(&a, b.id(), &addresses), acceptor)
     }
 
-    /// Where the kernel of the tests offers TLS the connection stands; where it does not, the
-    /// handshake has still succeeded on both sides up to the handover.
+    /// Where the kernel of the tests offers TLS, data passes through it both ways. Where it does
+    /// not, the handshake has still succeeded on both sides up to the handover.
     #[tokio::test]
     async fn two_devices_come_to_the_handover() {
+        use std::io::{Read, Write};
         match meet(true, Answer::Accepted).await {
-            (Ok(near), Ok(far)) => assert_ne!(near.peer, far.peer),
+            (Ok(near), Ok(far)) => {
+                assert_ne!(near.peer, far.peer);
+                near.socket.set_nonblocking(false).unwrap();
+                far.socket.set_nonblocking(false).unwrap();
+                for (mut from, mut to) in [(&near.socket, &far.socket), (&far.socket, &near.socket)]
+                {
+                    from.write_all(b"through the kernel").unwrap();
+                    let mut buffer = [0; 18];
+                    to.read_exact(&mut buffer).unwrap();
+                    assert_eq!(&buffer, b"through the kernel");
+                }
+            }
             (Err(near), Err(TransportError::Ktls(far))) => {
                 assert!(near.contains("modprobe tls"), "{near}");
                 assert!(matches!(far, KtlsError::Unavailable(_)), "{far}");
