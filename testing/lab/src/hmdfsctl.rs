@@ -93,21 +93,19 @@ impl Control {
     pub fn counters(&self) -> Result<Counters> {
         let mut sum = Counters::default();
         for link in self.links()? {
-            sum.requests_sent += number(&link, "requests-sent")?;
-            sum.requests_received += number(&link, "requests-received")?;
-            sum.rx_bytes += number(&link, "rx-bytes")?;
+            sum.requests_sent += number(&link, "requests_sent")?;
+            sum.requests_received += number(&link, "requests_received")?;
+            sum.rx_bytes += number(&link, "rx_bytes")?;
             sum.timeouts += number(&link, "timeouts")?;
         }
         Ok(sum)
     }
 }
 
-/// A counter of a link, which may be nested in `stats` and spelled with `-` or `_`.
+/// A counter of a link.
 fn number(link: &Value, name: &str) -> Result<u64> {
-    let stats = link.get("stats").unwrap_or(link);
-    stats
-        .get(name)
-        .or_else(|| stats.get(name.replace('-', "_")))
+    link.get("stats")
+        .and_then(|stats| stats.get(name))
         .and_then(Value::as_u64)
         .ok_or_else(|| anyhow!("a link without the counter {name}: {link}"))
 }
@@ -128,11 +126,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_in_either_spelling() {
-        let nested = serde_json::json!({"stats": {"requests-sent": 7}});
-        let flat = serde_json::json!({"requests_sent": 8});
-        assert_eq!(number(&nested, "requests-sent").ok(), Some(7));
-        assert_eq!(number(&flat, "requests-sent").ok(), Some(8));
-        assert!(number(&flat, "timeouts").is_err());
+    fn counters_are_found() {
+        let link = serde_json::json!({"stats": {"requests_sent": 7}});
+        assert_eq!(number(&link, "requests_sent").ok(), Some(7));
+        assert!(number(&link, "timeouts").is_err());
     }
 }

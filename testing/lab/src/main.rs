@@ -9,6 +9,7 @@ mod fleet;
 mod fsmount;
 mod hmdfsctl;
 mod kernel_log;
+mod loopback;
 mod mapping;
 mod module;
 mod net;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 
 use crate::fsmount;
+use crate::loopback::Loop;
 use crate::process;
 
 /// The lower file system of a device.
@@ -39,13 +40,7 @@ impl Storage {
                 fsmount::mount("tmpfs", &options, target).context("cannot mount a tmpfs")
             }
             Self::Image(fstype, mib) => attach_image(fstype, *mib, target),
-            Self::Disk(disk, fstype) => {
-                let Some(source) = disk.to_str() else {
-                    bail!("{} is not UTF-8", disk.display());
-                };
-                fsmount::mount_source(fstype, source, target)
-                    .with_context(|| format!("cannot mount {source}"))
-            }
+            Self::Disk(disk, fstype) => mount_disk(disk, fstype, target),
         }
     }
 
@@ -73,15 +68,14 @@ fn attach_image(fstype: &str, mib: u32, target: &Path) -> Result<()> {
     let mut arguments: Vec<&Path> = quiet.iter().map(Path::new).collect();
     arguments.push(&image);
     process::run(&mkfs, &arguments)?;
-    // mount(8) knows how to get a free loop device that goes away with the mount.
-    let options = [
-        Path::new("-t"),
-        Path::new(fstype),
-        Path::new("-o"),
-        Path::new("loop"),
-        image.as_path(),
-        target,
-    ];
-    process::run("mount", &options)?;
-    Ok(())
+    let disk = Loop::attach(&image)?;
+    mount_disk(disk.path(), fstype, target)
+}
+
+fn mount_disk(disk: &Path, fstype: &str, target: &Path) -> Result<()> {
+    let Some(source) = disk.to_str() else {
+        bail!("{} is not UTF-8", disk.display());
+    };
+    fsmount::mount_source(fstype, source, target)
+        .with_context(|| format!("cannot mount {source} ({fstype})"))
 }
