@@ -16,15 +16,19 @@
 #include <linux/namei.h>
 #include <linux/netfs.h>
 #include <linux/pagemap.h>
+#include <linux/random.h>
 #include <linux/slab.h>
+#include <linux/splice.h>
 #include <linux/statfs.h>
 #include <linux/tls.h>
 #include <linux/workqueue.h>
 
 #include "helpers/fs.h"
+#include "helpers/global.h"
 #include "helpers/net.h"
 #include "helpers/netfs.h"
 #include "helpers/task.h"
+#include "helpers/vfs.h"
 
 /* Macros with casts, which bindgen cannot read. Sorted. */
 const fmode_t RUST_CONST_HELPER_FMODE_WRITE = FMODE_WRITE;

@@ -19,9 +19,14 @@
 use hmdfs_kapi::fs;
 use kernel::prelude::*;
 
+mod control;
+mod export;
+mod link;
+mod local;
 mod merge;
 mod mount;
 mod node;
+mod peer;
 mod remote;
 mod validity;
 mod view;

@@ -7,13 +7,19 @@
 //! stands for one C object.
 
 pub mod completion;
+pub mod cred;
 pub mod errno;
 pub mod fs;
+pub mod global;
 pub mod kthread;
 pub mod memalloc;
 pub mod net;
 pub mod netfs;
+pub mod page_run;
+pub mod random;
 pub mod signal;
+pub mod siphash;
+pub mod vfs;
 pub mod workqueue;
 
 /// Prefix of `pr_info!` and its like.

@@ -170,6 +170,9 @@ pub struct FileSystem {
 }
 
 impl FileSystem {
+    /// Bytes of an encoded value.
+    pub const SIZE: usize = 48;
+
     pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Result<Self> {
         Ok(Self {
             block_size: decoder.u32()?,

@@ -24,6 +24,9 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
+    /// Bytes of an encoded entry, without its name, handle and attributes.
+    pub const MIN_SIZE: usize = 8 + 8 + 1 + 1 + 1;
+
     /// Most bytes that one encoded entry takes.
     pub const MAX_SIZE: usize = 8 + 8 + 1 + 1 + Name::MAX + 1 + 1 + Handle::MAX + Attributes::SIZE;
 

@@ -135,7 +135,7 @@ pub(crate) fn iget(
         Found::Existing(inode) => {
             if inode.file_type() != attributes.file_type() {
                 // A handle stands for one file, and that cannot change its type.
-                return Err(ESTALE);
+                return Err(ESTALE.into());
             }
             let node = of(&inode)?;
             let query = node.begin_query();
@@ -164,7 +164,7 @@ fn fill(new: &inode::New<Hmdfs>, child: &Child) -> Result {
             new.set_netfs_operations::<FileOps>();
         }
         0o120_000 => {
-            let target = child.target.as_ref().ok_or(EPROTO)?;
+            let target = child.target.as_ref().ok_or(EPROTO.error())?;
             new.set_link(target)?;
             new.set_inode_operations::<PlainOps>();
         }
@@ -242,7 +242,7 @@ pub(super) fn getattr(inode: &Inode, query: Query) -> Result {
     let mount = inode.super_block().data();
     let node = of(inode)?;
     if !node.peer.is_online() {
-        return Err(ENOTCONN);
+        return Err(ENOTCONN.into());
     }
     if query.dont_sync() || (!query.force_sync() && node.is_fresh(&mount)) {
         return Ok(());

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is only in headers of the functions that a file server uses.
+ */
+
+#include "vfs.h"
+
+int hmdfs_helper_break_lease(struct inode *inode, unsigned int mode)
+{
+	return break_lease(inode, mode);
+}
+
+bool hmdfs_helper_d_unlinked(const struct dentry *dentry)
+{
+	return d_unlinked(dentry);
+}
+
+void hmdfs_helper_do_delayed_call(struct delayed_call *call)
+{
+	do_delayed_call(call);
+}
+
+bool hmdfs_helper_exportfs_can_encode_fh(const struct super_block *sb, int flags)
+{
+	return exportfs_can_encode_fh(sb->s_export_op, flags);
+}
+
+bool hmdfs_helper_exportfs_may_export(const struct super_block *sb)
+{
+	return exportfs_may_export(sb->s_export_op);
+}
+
+loff_t hmdfs_helper_file_size(const struct file *file)
+{
+	return i_size_read(file_inode(file));
+}
+
+void hmdfs_helper_get_page(struct page *page)
+{
+	get_page(page);
+}
+
+void hmdfs_helper_memcpy_from_page(char *to, struct page *page, size_t offset, size_t length)
+{
+	memcpy_from_page(to, page, offset, length);
+}
+
+struct mnt_idmap *hmdfs_helper_mnt_idmap(const struct vfsmount *mnt)
+{
+	return mnt_idmap(mnt);
+}
+
+const struct cred *hmdfs_helper_override_creds(const struct cred *cred)
+{
+	return override_creds(cred);
+}
+
+void hmdfs_helper_put_page(struct page *page)
+{
+	put_page(page);
+}
+
+const struct cred *hmdfs_helper_revert_creds(const struct cred *cred)
+{
+	return revert_creds(cred);
+}
+
+u64 hmdfs_helper_siphash(const void *data, size_t length, const siphash_key_t *key)
+{
+	return siphash(data, length, key);
+}

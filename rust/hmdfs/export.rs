@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The export: serves the local tree to other devices.
+//!
+//! A request is a compound of operations ([`proto::Operation`]) and comes with
+//! the device that sent it ([`Client`]). Nothing is kept for a client between two
+//! requests: a file is named by a handle that is good for ever, and files that
+//! are kept open ([`files`]) are only a shortcut.
+//!
+//! All of it runs with the credentials of whoever mounted, without capabilities,
+//! and on the lower file system, never through a mount of hmdfs: so no request can
+//! lead to another one, and two devices that serve each other cannot wait for
+//! each other.
+
+mod attributes;
+mod compound;
+mod directory;
+mod files;
+mod handles;
+#[cfg(HMDFS_KUNIT)]
+mod kunit;
+mod label;
+
+use hmdfs_kapi::{
+    cred,
+    errno::ESTALE,
+    page_run::PageRun,
+    vfs::{Mask, Path},
+};
+use hmdfs_model::security::Access;
+use hmdfs_proto as proto;
+use kernel::{
+    alloc::AllocError,
+    cred::Credential,
+    prelude::*,
+    sync::{aref::ARef, Arc},
+    time::Delta,
+};
+
+use files::OpenFiles;
+use handles::Handles;
+
+/// The device that sent a request, as far as the export has to know it.
+pub(crate) trait Client {
+    /// What the device may do with this share.
+    fn access(&self) -> Access;
+
+    /// How far the device is trusted, 1 to 5, if that is known.
+    fn level(&self) -> Option<u8>;
+}
+
+/// The answer to a request.
+pub(crate) struct Response {
+    /// How the whole message ended; when not [`proto::Status::Ok`], there is no body.
+    pub(crate) status: proto::Status,
+    /// The body of the reply, written by [`proto::ReplyWriter`].
+    pub(crate) body: KVVec<u8>,
+    /// The data of the reply.
+    pub(crate) data: Option<PageRun>,
+}
+
+/// Why a directory cannot be exported.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Refusal {
+    /// It is not a directory.
+    NotDirectory,
+    /// It is in a mount of hmdfs.
+    OwnKind,
+    /// Its file system cannot find files by handles.
+    NoHandles,
+    /// Something else.
+    Other(Error),
+}
+
+impl Refusal {
+    /// Says to the user what is wrong and what can be done.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Refusal::NotDirectory => "the exported path is not a directory",
+            Refusal::OwnKind => {
+                "a directory of an hmdfs mount cannot be exported again; name the original directory"
+            }
+            Refusal::NoHandles => {
+                "the file system of the exported directory has no file handles; use a directory on one that NFS could export, such as ext4, xfs, btrfs, f2fs or tmpfs"
+            }
+            Refusal::Other(_) => "the directory cannot be exported",
+        }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Refusal::Other(error)
+    }
+}
+
+impl From<AllocError> for Refusal {
+    fn from(error: AllocError) -> Self {
+        Refusal::Other(error.into())
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotDirectory => ENOTDIR,
+            Refusal::OwnKind | Refusal::NoHandles => EINVAL,
+            Refusal::Other(error) => error,
+        }
+    }
+}
+
+/// A directory that is served to other devices.
+#[pin_data]
+pub(crate) struct Export {
+    root: Path,
+    /// For finding a file by its handle, which may lead through directories that
+    /// the server itself may not list.
+    mounter: ARef<Credential>,
+    /// For everything else.
+    server: ARef<Credential>,
+    handles: Handles,
+    #[pin]
+    files: OpenFiles,
+}
+
+impl Export {
+    /// Exports `root`, which should be of a mount of its own
+    /// ([`hmdfs_kapi::vfs::PrivateMount`]), with the credentials of the calling task.
+    ///
+    /// `key` authenticates handles. As long as it stays the same, they stay valid.
+    pub(crate) fn new(root: Path, key: [u8; 16]) -> core::result::Result<Arc<Self>, Refusal> {
+        if !root.is_dir() {
+            return Err(Refusal::NotDirectory);
+        }
+        if root.file_system_name() == c"hmdfs" {
+            return Err(Refusal::OwnKind);
+        }
+        if !root.exportfs_may_export() {
+            return Err(Refusal::NoHandles);
+        }
+        let handles = Handles::new(&root, key)?;
+        let mounter = cred::prepare_creds()?;
+        let server = cred::prepare_creds_without_capabilities()?;
+        Ok(Arc::pin_init(
+            pin_init!(Self {
+                root,
+                mounter,
+                server,
+                handles,
+                files <- OpenFiles::new(),
+            }),
+            GFP_KERNEL,
+        )?)
+    }
+
+    /// Executes a compound request.
+    ///
+    /// An error means that the client broke the protocol; its link has to end. Sleeps.
+    pub(crate) fn compound<C: Client + ?Sized>(
+        &self,
+        client: &C,
+        body: &[u8],
+    ) -> proto::Result<Response> {
+        compound::execute(self, client, body)
+    }
+
+    /// Closes the files that were not used for some seconds.
+    ///
+    /// To be called every few seconds while the export is in use. Sleeps.
+    pub(crate) fn close_idle_files(&self) {
+        self.files.close_idle(Self::IDLE);
+    }
+
+    /// Closes all files that are kept open. Sleeps.
+    pub(crate) fn close_files(&self) {
+        self.files.close_idle(Delta::ZERO);
+    }
+
+    /// For how long a file that is not used stays open: long enough for a program
+    /// that reads a file bit by bit, short enough that deleted files give their
+    /// space back soon.
+    const IDLE: Delta = Delta::from_secs(5);
+
+    /// Checks that `path` lies below the root, and that the server may search all
+    /// directories on the way.
+    ///
+    /// A handle may be old: permissions may have changed since, and the file may have
+    /// been moved out.
+    fn check_reachable(&self, path: &Path) -> Result {
+        let mut path = path.clone();
+        while !path.is_same(&self.root) {
+            let parent = path.parent();
+            if parent.is_same(&path) {
+                return Err(ESTALE.into());
+            }
+            parent.inode_permission(Mask::Exec)?;
+            path = parent;
+        }
+        Ok(())
+    }
+}
+
+/// The status that tells a client of `error`.
+fn status(error: Error) -> proto::Status {
+    proto::Status::from_errno(error.to_errno().unsigned_abs())
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Executes the operations of a compound request.
+
+use hmdfs_kapi::{
+    cred,
+    errno::{ELOOP, EOPNOTSUPP},
+    page_run::PageRun,
+    vfs::{Mask, Path, RegularFile},
+};
+use hmdfs_model::security::Access;
+use hmdfs_proto::{
+    self as proto, Attributes, Entry, FileSystem, Handle, Operation, Outcome, ReplyWriter,
+    RequestReader, Status,
+};
+use kernel::{error::code::EOVERFLOW, prelude::*, sync::Arc};
+
+use super::{attributes, directory, label, status, Client, Export, Response};
+
+/// Most bytes of encoded entries in a reply, whatever the client would take.
+const MAX_LISTING: usize = 256 << 10;
+
+/// Executes the request `body`; see [`Export::compound`].
+pub(super) fn execute<C: Client + ?Sized>(
+    export: &Export,
+    client: &C,
+    body: &[u8],
+) -> proto::Result<Response> {
+    let size = reply_size(body)?;
+    let Ok(mut reply) = KVVec::from_elem(0, size, GFP_KERNEL) else {
+        return Ok(Response {
+            status: Status::ENOMEM,
+            body: KVVec::new(),
+            data: None,
+        });
+    };
+    let mut execution = Execution {
+        export,
+        client,
+        capacity: size,
+        current: None,
+        data: None,
+    };
+    let length = cred::with_creds(&export.server, || execution.run(body, &mut reply))?;
+    let data = execution.data;
+    reply.truncate(length);
+    Ok(Response {
+        status: Status::Ok,
+        body: reply,
+        data,
+    })
+}
+
+/// Checks all of a request, and gives how long its reply can become.
+///
+/// So a malformed request has no effect, and a short reply takes little memory.
+fn reply_size(body: &[u8]) -> proto::Result<usize> {
+    // The count, and the failure of an operation whose outcome does not fit.
+    let mut size = 2 + ReplyWriter::OUTCOME_HEADER;
+    for operation in RequestReader::new(body)? {
+        size = usize::saturating_add(size, outcome_size(&operation?));
+    }
+    // CAST: A megabyte.
+    Ok(size.min(proto::MAX_BODY as usize))
+}
+
+/// Most bytes that the outcome of an operation takes.
+fn outcome_size(operation: &Operation<'_>) -> usize {
+    ReplyWriter::OUTCOME_HEADER
+        + match operation {
+            Operation::Root
+            | Operation::File(_)
+            | Operation::Walk(_)
+            | Operation::Open
+            | Operation::Other(_) => 0,
+            Operation::GetHandle => 1 + Handle::MAX,
+            Operation::GetAttributes => Attributes::SIZE,
+            Operation::Read { .. } => 5,
+            Operation::ReadLink => proto::MAX_SYMLINK,
+            Operation::ReadDirectory { limit, .. } => 1 + listing_size(*limit),
+            Operation::StatFileSystem => FileSystem::SIZE,
+        }
+}
+
+/// Most bytes of entries that are sent to a client that takes `limit` of them. A
+/// listing that could not hold any one entry would never end.
+fn listing_size(limit: u32) -> usize {
+    usize::try_from(limit)
+        .unwrap_or(MAX_LISTING)
+        .clamp(Entry::MAX_SIZE, MAX_LISTING)
+}
+
+struct Execution<'a, C: ?Sized> {
+    export: &'a Export,
+    client: &'a C,
+    /// Bytes of the reply's buffer.
+    capacity: usize,
+    current: Option<Current>,
+    data: Option<PageRun>,
+}
+
+/// The file that operations work on. It lies below the export's root.
+struct Current {
+    path: Path,
+    handle: Option<Handle>,
+    file: Option<Arc<RegularFile>>,
+}
+
+impl Current {
+    fn new(path: Path) -> Self {
+        Self {
+            path,
+            handle: None,
+            file: None,
+        }
+    }
+
+    fn handle(&mut self, export: &Export) -> Result<Handle> {
+        match self.handle {
+            Some(handle) => Ok(handle),
+            None => {
+                let handle = export.handles.encode(&self.path)?;
+                self.handle = Some(handle);
+                Ok(handle)
+            }
+        }
+    }
+}
+
+impl<C: Client + ?Sized> Execution<'_, C> {
+    /// Executes the operations, and gives the length of the reply.
+    fn run(&mut self, body: &[u8], reply: &mut [u8]) -> proto::Result<usize> {
+        let mut writer = ReplyWriter::new(reply)?;
+        for operation in RequestReader::new(body)? {
+            let operation = operation?;
+            if let Err(error) = self.operation(&operation, &mut writer) {
+                writer.fail(&operation, status(error))?;
+                break;
+            }
+        }
+        Ok(writer.len())
+    }
+
+    fn operation(&mut self, operation: &Operation<'_>, writer: &mut ReplyWriter<'_>) -> Result {
+        if self.client.access() == Access::None {
+            return Err(EACCES);
+        }
+        let needed = usize::saturating_add(outcome_size(operation), ReplyWriter::OUTCOME_HEADER);
+        if usize::saturating_add(writer.len(), needed) > self.capacity {
+            return Err(E2BIG);
+        }
+        let outcome = match operation {
+            Operation::Root => {
+                self.current = Some(Current::new(self.export.root.clone()));
+                Outcome::Done
+            }
+            Operation::File(handle) => {
+                self.current = Some(self.file(handle)?);
+                Outcome::Done
+            }
+            Operation::Walk(name) => {
+                let path = self.current()?.path.lookup(name.as_bytes())?;
+                self.current = Some(Current::new(path));
+                Outcome::Done
+            }
+            Operation::GetHandle => {
+                let export = self.export;
+                Outcome::Handle(self.current()?.handle(export)?)
+            }
+            Operation::GetAttributes => {
+                Outcome::Attributes(attributes::attributes(&self.current()?.path.getattr()?))
+            }
+            Operation::Open => {
+                self.open()?;
+                Outcome::Done
+            }
+            Operation::Read { offset, length } => self.read(*offset, *length)?,
+            Operation::ReadLink => return self.read_link(operation, writer),
+            Operation::ReadDirectory {
+                cookie,
+                limit,
+                plus,
+            } => {
+                let export = self.export;
+                let limit = listing_size(*limit);
+                let current = self.current()?;
+                let handle = current.handle(export)?;
+                let listing = directory::Listing {
+                    export,
+                    directory: &current.path,
+                    handle,
+                    limit,
+                    plus: *plus,
+                };
+                return listing.write(*cookie, operation, writer);
+            }
+            Operation::StatFileSystem => {
+                Outcome::FileSystem(attributes::file_system(&self.current()?.path.statfs()?))
+            }
+            Operation::Other(_) => return Err(EOPNOTSUPP.into()),
+        };
+        writer.push(operation, &outcome).map_err(|_| EOVERFLOW)
+    }
+
+    /// The current file; [`EBADF`] when no operation has set it.
+    fn current(&mut self) -> Result<&mut Current> {
+        self.current.as_mut().ok_or(EBADF)
+    }
+
+    /// The file of a handle.
+    fn file(&self, handle: &Handle) -> Result<Current> {
+        let export = self.export;
+        let current = if let Some(file) = export.files.regular(handle) {
+            // The handle was decoded when the file was opened.
+            Current {
+                path: file.path(),
+                handle: Some(*handle),
+                file: Some(file),
+            }
+        } else {
+            let path = cred::with_creds(&export.mounter, || {
+                export.handles.decode(&export.root, handle)
+            })?;
+            Current {
+                handle: Some(*handle),
+                ..Current::new(path)
+            }
+        };
+        export.check_reachable(&current.path)?;
+        Ok(current)
+    }
+
+    /// Opens the current file, or finds it open, after all checks.
+    fn open(&mut self) -> Result<Arc<RegularFile>> {
+        let (client, export) = (self.client, self.export);
+        let current = self.current()?;
+        if current.path.is_dir() {
+            return Err(EISDIR);
+        }
+        if current.path.is_symlink() {
+            return Err(ELOOP.into());
+        }
+        if !current.path.is_reg() {
+            return Err(EACCES);
+        }
+        current.path.inode_permission(Mask::Read)?;
+        label::check(client, &current.path)?;
+        if let Some(file) = &current.file {
+            return Ok(file.clone());
+        }
+        let handle = current.handle(export)?;
+        let file = match export.files.regular(&handle) {
+            Some(file) => file,
+            None => {
+                let file = Arc::new(
+                    RegularFile::open(&current.path, &export.server)?,
+                    GFP_KERNEL,
+                )?;
+                export.files.keep_regular(&handle, &file);
+                file
+            }
+        };
+        current.file = Some(file.clone());
+        Ok(file)
+    }
+
+    fn read(&mut self, offset: u64, length: u32) -> Result<Outcome<'static>> {
+        let file = self.open()?;
+        let data = file.splice_read(offset, usize::try_from(length)?)?;
+        let read = u32::try_from(data.len())?;
+        let reached = offset.saturating_add(read.into());
+        self.data = Some(data);
+        Ok(Outcome::Read {
+            length: read,
+            end_of_file: (length != 0 && read == 0) || reached >= file.size(),
+        })
+    }
+
+    fn read_link(&mut self, operation: &Operation<'_>, writer: &mut ReplyWriter<'_>) -> Result {
+        let client = self.client;
+        let current = self.current()?;
+        if !current.path.is_symlink() {
+            return Err(EINVAL);
+        }
+        label::check(client, &current.path)?;
+        current.path.with_link(|target| {
+            if target.is_empty() || target.len() > proto::MAX_SYMLINK {
+                return Err(EIO);
+            }
+            writer
+                .push(operation, &Outcome::Target(target))
+                .map_err(|_| EOVERFLOW)
+        })?
+    }
+}

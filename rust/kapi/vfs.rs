@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Files of other file systems, as a file server inside the kernel uses them.
+//!
+//! A server begins with the [`Path`] of a directory, clones its mount
+//! ([`PrivateMount`]) so that neither other mounts below it nor unmounting it
+//! elsewhere matter, looks names up one by one, and opens what it finds. The
+//! permissions that count are those of the calling task; a server acts as
+//! somebody with [`crate::cred::with_creds`].
+//!
+//! Changing anything (create, write, rename...) is not supported here.
+
+mod directory;
+mod exportfs;
+mod file;
+mod mount;
+mod path;
+mod stat;
+#[cfg(HMDFS_KUNIT)]
+pub mod testing;
+
+pub use directory::{DirectoryFile, Emit};
+pub use exportfs::MAX_FID_WORDS;
+pub use file::RegularFile;
+pub use mount::PrivateMount;
+pub use path::{Mask, Path};
+pub use stat::{Stat, StatFs, Timespec};

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! File identifiers that outlive a restart.
+//!
+//! C header: [`include/linux/exportfs.h`](srctree/include/linux/exportfs.h)
+
+use hmdfs_bindings as bindings;
+use kernel::{
+    error::{code::EOVERFLOW, from_err_ptr},
+    prelude::*,
+};
+
+use crate::errno::{EOPNOTSUPP, ESTALE};
+
+use super::Path;
+
+/// Most words of an identifier that [`Path::exportfs_encode_fh`] gives.
+pub const MAX_FID_WORDS: usize = 10;
+
+impl Path {
+    /// Whether the file system can find its files by identifiers; C: `exportfs_may_export`.
+    pub fn exportfs_may_export(&self) -> bool {
+        // SAFETY: The superblock is valid.
+        unsafe { bindings::exportfs_may_export(self.super_block()) }
+    }
+
+    /// An identifier of the file: its type, and the number of words written to `words`; C:
+    /// `exportfs_encode_fh`.
+    ///
+    /// Where the file system can do it, the identifier of what is not a directory names the
+    /// parent directory too, so that the file can be found below it without being in memory.
+    ///
+    /// # Errors
+    ///
+    /// - `EOPNOTSUPP`: the file system has no such identifiers.
+    /// - `EOVERFLOW`: the identifier is too long.
+    pub fn exportfs_encode_fh(&self, words: &mut [u32; MAX_FID_WORDS]) -> Result<(u8, usize)> {
+        const CONNECTABLE: c_int = bindings::EXPORT_FH_CONNECTABLE as c_int;
+        // SAFETY: The superblock is valid.
+        let connectable =
+            unsafe { bindings::exportfs_can_encode_fh(self.super_block(), CONNECTABLE) };
+        // CAST: Ten.
+        let mut length = MAX_FID_WORDS as c_int;
+        // SAFETY: The dentry is valid and positive; there is room for `length` words.
+        let fid_type = unsafe {
+            bindings::exportfs_encode_fh(
+                self.dentry(),
+                words.as_mut_ptr().cast(),
+                &mut length,
+                if connectable { CONNECTABLE } else { 0 },
+            )
+        };
+        if fid_type < 0 {
+            return Err(EOPNOTSUPP.into());
+        }
+        match (u8::try_from(fid_type), usize::try_from(length)) {
+            // `FILEID_ROOT` is never given, and `FILEID_INVALID` says that there is no room.
+            (Ok(fid_type @ 1..=0xfe), Ok(length @ 1..=MAX_FID_WORDS)) => Ok((fid_type, length)),
+            _ => Err(EOVERFLOW),
+        }
+    }
+
+    /// The file of an identifier, if it lies below `self`; C: `exportfs_decode_fh`.
+    ///
+    /// The result is of the mount of `self`. Looks through directories when the file is not in
+    /// memory, with the permissions of the calling task.
+    ///
+    /// # Errors
+    ///
+    /// - `ESTALE`: there is no such file, or it is somewhere else.
+    /// - [`ENOMEM`]: no memory for looking.
+    pub fn exportfs_decode_fh(&self, fid_type: u8, words: &[u32]) -> Result<Path> {
+        let mut fid = [0; MAX_FID_WORDS];
+        fid.get_mut(..words.len())
+            .ok_or_else(|| ESTALE.error())?
+            .copy_from_slice(words);
+        // SAFETY: The mount is valid. The identifier may be any bytes: file systems take them
+        // from user space as well. `acceptable` gets the pointer to `self`, which outlives the
+        // call.
+        let dentry = unsafe {
+            bindings::exportfs_decode_fh(
+                (*self.as_raw()).mnt,
+                fid.as_mut_ptr().cast(),
+                // CAST: At most ten.
+                words.len() as c_int,
+                fid_type.into(),
+                Some(acceptable),
+                core::ptr::from_ref(self).cast_mut().cast(),
+            )
+        };
+        let dentry = from_err_ptr(dentry)?;
+        if dentry.is_null() {
+            return Err(ESTALE.into());
+        }
+        // SAFETY: The reference is ours.
+        if unsafe { (*dentry).d_inode }.is_null() {
+            // SAFETY: The reference is ours, and given up here.
+            unsafe { bindings::dput(dentry) };
+            return Err(ESTALE.into());
+        }
+        // SAFETY: With the reference to the dentry, which is positive.
+        Ok(unsafe { self.with_dentry(dentry) })
+    }
+}
+
+/// # Safety
+///
+/// `context` must point to a [`Path`], and `dentry` be valid.
+unsafe extern "C" fn acceptable(context: *mut c_void, dentry: *mut bindings::dentry) -> c_int {
+    // SAFETY: By the function's contract.
+    let root = unsafe { &*context.cast::<Path>() };
+    // SAFETY: By the function's contract, and the type invariant of `root`.
+    unsafe { bindings::is_subdir(dentry, root.dentry()) }.into()
+}
