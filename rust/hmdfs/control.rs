@@ -1,2 +1,5 @@
-//! STUB
-pub(crate) fn notify_mounted(_m:&crate::mount::Mount,_b:bool){}
+// SPDX-License-Identifier: GPL-2.0
+
+//! The netlink interface to the daemon.
+
+pub(crate) mod notify;
