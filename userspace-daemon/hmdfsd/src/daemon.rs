@@ -35,6 +35,8 @@ pub struct Inputs {
     pub notices: mpsc::Receiver<Notice>,
     /// From the listener.
     pub arrivals: mpsc::Receiver<Arrival>,
+    /// From the network.
+    pub changes: mpsc::Receiver<()>,
     /// From the control socket.
     pub questions: mpsc::Receiver<Question>,
     /// From the system.
@@ -94,6 +96,7 @@ impl Daemon {
                     // Who asked may have gone.
                     let _ = answer.send(report::answer(&self, request).await);
                 }
+                Some(()) = inputs.changes.recv() => self.on_network_change(),
                 order = inputs.signals.next() => match order {
                     Order::Reload => self.reload().await,
                     Order::ProveLife => service::alive(),
@@ -360,6 +363,19 @@ impl Daemon {
         }
     }
 
+    /// What failed before may succeed now.
+    fn on_network_change(&mut self) {
+        if self.mount.is_none() {
+            return;
+        }
+        let now = Instant::now();
+        for (id, peer) in &mut self.peers {
+            if !self.links.values().any(|link| link.peer == id.0) {
+                peer.dial_now(now);
+            }
+        }
+    }
+
     fn dial_due(&mut self) {
         if self.mount.is_none() {
             return;
@@ -461,3 +477,6 @@ async fn sleep_until(due: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;
