@@ -8,7 +8,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use hmdfs_control::{Device as Shown, Reply, Request, Status};
-use hmdfs_netlink::{Device, DeviceSettings, DownReason, LinkStats, PeerId, Refusal};
+use hmdfs_netlink::{
+    Device, DeviceSettings, DownReason, Link, LinkRole, LinkStats, PeerId, Refusal,
+};
+use hmdfs_tls::Answer;
 use tempfile::TempDir;
 
 use super::*;
