@@ -16,7 +16,20 @@
 #![crate_name = "hmdfs"]
 #![forbid(unsafe_code)]
 
+use hmdfs_kapi::fs;
 use kernel::prelude::*;
+
+mod control;
+mod export;
+mod link;
+mod local;
+mod merge;
+mod mount;
+mod node;
+mod peer;
+mod remote;
+mod validity;
+mod view;
 
 module! {
     type: Hmdfs,
@@ -32,13 +45,14 @@ module! {
 /// Fields are dropped in order: nothing can be mounted any more when the rest goes.
 #[pin_data]
 struct Hmdfs {
-    _nothing: (),
+    #[pin]
+    file_system: fs::Registration<mount::Hmdfs>,
 }
 
 impl kernel::InPlaceModule for Hmdfs {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            _nothing: (),
+            file_system <- fs::Registration::new(module),
         })
     }
 }

@@ -22,6 +22,7 @@ use core::{
         NonNull, //
     },
 };
+use crate::page_run::PageRun;
 use hmdfs_bindings as bindings;
 use kernel::{
     error::to_result,
@@ -320,13 +321,22 @@ impl Socket {
         unsafe { self.send_message(&mut message, alert.len()) }
     }
 
+    /// Sends the bytes of `run` without copying them: they are encrypted from where they are.
+    ///
+    /// May sleep until the peer reads. An error leaves the connection of no use.
+    pub fn send_pages(&self, run: &PageRun) -> Result {
+        // SAFETY: A run holds references to its pages, which are those of files or were
+        // allocated as pages, and its vectors hold as many bytes as it has.
+        unsafe { self.send_bio_vecs(run.bio_vecs(), run.len()) }
+    }
+
     /// Sends the pages of `vectors`, `length` bytes in all, without copying them.
     ///
     /// # Safety
     ///
     /// The pages must be valid, must not be of the slab, and the vectors must hold
     /// `length` bytes.
-    pub(crate) unsafe fn send_bio_vecs(
+    unsafe fn send_bio_vecs(
         &self,
         vectors: &[bindings::bio_vec],
         length: usize,

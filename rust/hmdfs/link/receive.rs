@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The receiver of a link.
+
+use super::{
+    request::{
+        Destination,
+        Reply, //
+    },
+    serve::Incoming,
+    status_error, DownReason, Link, WINDOW,
+};
+use crate::{
+    control::notify,
+    peer::call::{
+        Call,
+        Sink, //
+    },
+};
+use hmdfs_kapi::{
+    errno::{
+        EBADMSG,
+        EKEYEXPIRED, //
+    },
+    memalloc::NofsScope,
+    net::{
+        socket::Received,
+        tls, //
+    },
+};
+use hmdfs_proto::{
+    self as proto,
+    Encoder,
+    Header,
+    Hello,
+    Kind,
+    Opcode,
+    Status, //
+};
+use kernel::{
+    iov::IovIterDest,
+    prelude::*,
+    sync::{
+        atomic::Relaxed,
+        Arc, //
+    }, //
+};
+
+/// Bytes that are read at once when they are of no use.
+const SCRATCH: usize = 4096;
+
+/// Why the receiver stops.
+pub(super) struct End(DownReason, u32);
+
+impl From<proto::Error> for End {
+    fn from(error: proto::Error) -> Self {
+        if error == proto::Error::Version {
+            return End(DownReason::Version, 0);
+        }
+        pr_warn!("hmdfs: bad message from a peer: {}\n", error.as_str());
+        End(DownReason::Protocol, 0)
+    }
+}
+
+/// The peer sent what is well formed and yet not allowed.
+fn violation(what: &str) -> End {
+    pr_warn!("hmdfs: a peer broke the protocol: {}\n", what);
+    End(DownReason::Protocol, 0)
+}
+
+fn usize_of(length: u32) -> usize {
+    // CAST: `usize` has at least 32 bits here.
+    length as usize
+}
+
+impl Link {
+    /// Greets the peer, and receives until the link ends.
+    pub(super) fn receive(self: &Arc<Self>) -> (DownReason, u32) {
+        let _nofs = NofsScope::enter();
+        let result = self.greet().and_then(|()| loop {
+            self.receive_message()?;
+        });
+        match result {
+            Ok(()) => (DownReason::Closed, 0),
+            Err(End(reason, errno)) => (reason, errno),
+        }
+    }
+
+    fn greet(self: &Arc<Self>) -> Result<(), End> {
+        let mut body = [0; Hello::SIZE];
+        Hello {
+            version_min: proto::VERSION_MIN,
+            version_max: proto::VERSION_MAX,
+            features: 0,
+            epoch: self.mount.epoch,
+            window: WINDOW,
+        }
+        .encode(&mut Encoder::new(&mut body))?;
+        let header = Header::new(Kind::Notice, Opcode::Hello, 0);
+        if let Err(error) = self.send(header, &body, None) {
+            return Err(End(
+                DownReason::IoError,
+                error.to_errno().unsigned_abs(),
+            ));
+        }
+
+        let header = self.receive_header()?;
+        if header.kind != Kind::Notice || header.opcode != Opcode::Hello || header.data != 0 {
+            return Err(violation("the first message is not HELLO"));
+        }
+        let mut body = [0; Hello::SIZE];
+        if usize_of(header.body) != body.len() {
+            return Err(violation("HELLO of a wrong size"));
+        }
+        self.fill(&mut body)?;
+        let hello = Hello::decode(&body)?;
+        hello.common_version()?;
+        self.set_window(hello.window);
+        self.come_up();
+        Ok(())
+    }
+
+    fn come_up(self: &Arc<Self>) {
+        if !self.state.lock().come_up() {
+            return;
+        }
+        let online = self.peer.link_came_up();
+        if online {
+            self.mount.peers.bump();
+            pr_info!("hmdfs: {} is online\n", self.peer.name());
+        }
+        notify::link(&self.mount, self);
+        if online {
+            notify::device(&self.mount, &self.peer);
+        }
+        self.pump();
+        self.ping();
+    }
+
+    fn receive_message(self: &Arc<Self>) -> Result<(), End> {
+        let header = self.receive_header()?;
+        if header.window != 0 {
+            self.set_window(header.window);
+            self.pump();
+        }
+        match (header.kind, header.opcode) {
+            (Kind::Reply, Opcode::Compound) => self.receive_reply(&header),
+            (Kind::Request, Opcode::Compound | Opcode::Other(_)) => self.receive_request(header),
+            (Kind::Request, Opcode::Ping) if is_bare(&header) => self
+                .take_ping(header.id)
+                .map_err(|_| violation("too many PINGs at once")),
+            (Kind::Reply, Opcode::Ping) if is_bare(&header) => self
+                .take_pong(header.id)
+                .map_err(|_| violation("reply to a PING that was not sent")),
+            (Kind::Notice, Opcode::Bye) => Err(End(DownReason::PeerBye, 0)),
+            (Kind::Notice, Opcode::Other(_)) => self.skip_rest(&header),
+            _ => Err(violation("message out of place")),
+        }
+    }
+
+    fn receive_reply(self: &Arc<Self>, header: &Header) -> Result<(), End> {
+        let Some(mut call) = self
+            .take_call(header.id)
+            .map_err(|_| violation("reply to a request that was not sent"))?
+        else {
+            return self.skip_rest(header);
+        };
+        if header.data > call.data_limit() {
+            return Err(violation("more data than were asked for"));
+        }
+        self.counters.replies_received.add(1);
+        // Dropping the call on an error ends it, and only now: what it receives into
+        // is in use until `receive_contents` returns.
+        let result = self.receive_contents(header, &mut call);
+        self.filling.store(0, Relaxed);
+        call.complete(result?);
+        Ok(())
+    }
+
+    fn receive_contents(&self, header: &Header, call: &mut Call) -> Result<Result<Reply>, End> {
+        let Ok(mut body) = KVVec::from_elem(0, usize_of(header.body), GFP_KERNEL) else {
+            self.skip_rest(header)?;
+            return Ok(Err(ENOMEM));
+        };
+        self.fill(&mut body)?;
+        if header.status != Status::Ok {
+            self.skip(usize_of(header.data))?;
+            return Ok(Err(status_error(header.status)));
+        }
+        let mut reply = Reply {
+            body,
+            data_length: header.data,
+            data: KVVec::new(),
+        };
+        if header.data == 0 {
+            return Ok(Ok(reply));
+        }
+        self.filling.store(self.now().max(1), Relaxed);
+        let received = match call.sink() {
+            Some(Sink::Waiter(_)) => self.receive_into_reply(&mut reply),
+            Some(Sink::Completion(completion)) => {
+                self.receive_data(completion.destination(header.data), header.data)
+            }
+            None => self.drop_data(header.data, EIO),
+        }?;
+        Ok(received.map(|()| reply))
+    }
+
+    fn receive_into_reply(&self, reply: &mut Reply) -> Result<Result, End> {
+        let length = reply.data_length;
+        match KVVec::from_elem(0, usize_of(length), GFP_KERNEL) {
+            Ok(data) => {
+                reply.data = data;
+                self.fill(&mut reply.data)?;
+                Ok(Ok(()))
+            }
+            Err(_) => self.drop_data(length, ENOMEM),
+        }
+    }
+
+    fn receive_data(
+        &self,
+        destination: Result<Destination<'_>>,
+        length: u32,
+    ) -> Result<Result, End> {
+        match destination {
+            Ok(Destination::Iterator(iterator)) if iterator.len() >= usize_of(length) => {
+                self.fill_iterator(iterator, usize_of(length))?;
+                Ok(Ok(()))
+            }
+            Ok(Destination::Buffer(buffer)) => match buffer.get_mut(..usize_of(length)) {
+                Some(buffer) => {
+                    self.fill(buffer)?;
+                    Ok(Ok(()))
+                }
+                None => self.drop_data(length, EIO),
+            },
+            Ok(Destination::Iterator(_)) => self.drop_data(length, EIO),
+            Err(error) => self.drop_data(length, error),
+        }
+    }
+
+    fn drop_data(&self, length: u32, error: Error) -> Result<Result, End> {
+        self.skip(usize_of(length))?;
+        Ok(Err(error))
+    }
+
+    fn receive_request(self: &Arc<Self>, header: Header) -> Result<(), End> {
+        if !self.hold_request() {
+            return Err(violation("more requests than the window allows"));
+        }
+        let compound = header.opcode == Opcode::Compound;
+        let mut body = KVVec::new();
+        if compound {
+            if header.data != 0 || usize_of(header.body) > crate::peer::MAX_REQUEST_BODY {
+                return Err(violation("request too long"));
+            }
+            self.counters.requests_received.add(1);
+            body = KVVec::from_elem(0, usize_of(header.body), GFP_KERNEL)
+                .map_err(|_| End(DownReason::IoError, no_memory()))?;
+            self.fill(&mut body)?;
+        } else {
+            self.skip_rest(&header)?;
+        }
+        Incoming::queue(self, header, body).map_err(|_| End(DownReason::IoError, no_memory()))
+    }
+
+    fn receive_header(&self) -> Result<Header, End> {
+        let mut bytes = [0; Header::SIZE];
+        self.fill(&mut bytes)?;
+        Ok(Header::decode(&bytes)?)
+    }
+
+    /// Receives all of `buffer`.
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), End> {
+        let mut rest = buffer;
+        while !rest.is_empty() {
+            let received = self.socket.receive(rest);
+            if let Ok(Received::Record(kind, length)) = received {
+                return Err(end_of_record(kind, rest.get(..length).unwrap_or(&[])));
+            }
+            let length = self.arrived(received)?;
+            rest = rest.get_mut(length..).unwrap_or(&mut []);
+        }
+        Ok(())
+    }
+
+    fn fill_iterator(&self, iterator: &mut IovIterDest<'_>, length: usize) -> Result<(), End> {
+        let mut left = length;
+        while left != 0 {
+            let received = self.socket.receive_into(iterator, left);
+            left = left.saturating_sub(self.arrived(received)?);
+        }
+        Ok(())
+    }
+
+    /// Receives `length` bytes that nobody wants.
+    fn skip(&self, length: usize) -> Result<(), End> {
+        if length == 0 {
+            return Ok(());
+        }
+        let mut scratch = KVVec::from_elem(0, length.min(SCRATCH), GFP_KERNEL)
+            .map_err(|_| End(DownReason::IoError, no_memory()))?;
+        let mut left = length;
+        while left != 0 {
+            let part = left.min(scratch.len());
+            self.fill(scratch.get_mut(..part).unwrap_or(&mut []))?;
+            left = left.saturating_sub(part);
+        }
+        Ok(())
+    }
+
+    fn skip_rest(&self, header: &Header) -> Result<(), End> {
+        self.skip(usize_of(header.body))?;
+        self.skip(usize_of(header.data))
+    }
+
+    /// Notes that something arrived, and gives the number of bytes.
+    fn arrived(&self, received: Result<Received>) -> Result<usize, End> {
+        match received {
+            Ok(Received::Data(length)) => {
+                self.heard.store(self.now(), Relaxed);
+                self.counters.rx_bytes.add(length);
+                Ok(length)
+            }
+            // The bytes of an alert went where data were expected; what it says does
+            // not matter there, for a message was cut.
+            Ok(Received::Record(..)) => Err(End(DownReason::BadRecord, 0)),
+            Ok(Received::Closed) => Err(End(DownReason::Closed, 0)),
+            Err(error) => {
+                let reason = if error == EBADMSG || error == EKEYEXPIRED {
+                    DownReason::BadRecord
+                } else {
+                    DownReason::IoError
+                };
+                Err(End(reason, error.to_errno().unsigned_abs()))
+            }
+        }
+    }
+}
+
+fn no_memory() -> u32 {
+    ENOMEM.to_errno().unsigned_abs()
+}
+
+fn is_bare(header: &Header) -> bool {
+    header.body == 0 && header.data == 0
+}
+
+/// What a record that is not data means.
+fn end_of_record(kind: u8, contents: &[u8]) -> End {
+    match (kind, contents) {
+        (tls::RECORD_ALERT, [_, tls::ALERT_CLOSE_NOTIFY]) => End(DownReason::PeerBye, 0),
+        _ => End(DownReason::BadRecord, 0),
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sending.
+//!
+//! A message leaves as a whole: one that was begun and cannot go on ends the link.
+//! Header and body share TLS records, and the data that follow are in records of
+//! their own, so that the other side can decrypt them where it wants them.
+
+use super::{
+    DownReason,
+    Link, //
+};
+use hmdfs_kapi::{
+    errno::{
+        EKEYEXPIRED,
+        ENOTCONN, //
+    },
+    net::tls, //
+};
+use hmdfs_kapi::page_run::PageRun;
+use hmdfs_proto::{
+    Header,
+    Kind,
+    Opcode, //
+};
+use kernel::{
+    prelude::*,
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
+};
+
+/// Records that one key may protect. AES-GCM stays safe for about three times as
+/// many full ones (RFC 8446, section 5.5); then the daemon must bring a new link.
+const RECORD_LIMIT: u64 = 1 << 23;
+
+/// How often, and with what pauses in milliseconds, a goodbye waits for a message
+/// that is being sent.
+const GOODBYE_TRIES: u32 = 20;
+const GOODBYE_PAUSE: i64 = 5;
+
+/// What whoever sends needs to have for itself.
+pub(super) struct Sender {
+    /// Records sent.
+    records: u64,
+}
+
+impl Sender {
+    pub(super) const fn new() -> Self {
+        Self { records: 0 }
+    }
+
+    fn count(&mut self, bytes: usize) {
+        let records = bytes.div_ceil(tls::RECORD_SIZE);
+        // CAST: `usize` has at most 64 bits here.
+        self.records = self.records.saturating_add(records as u64);
+    }
+}
+
+impl Link {
+    /// Sends a call that [`Link::reserve`] gave the identifier for. Failing ends
+    /// the link, and with it the call.
+    pub(crate) fn send_call(&self, id: u64, patience: u32, body: &[u8]) {
+        let mut header = Header::new(Kind::Request, Opcode::Compound, id);
+        // At least one, for zero means no limit.
+        header.patience = patience.max(1);
+        // The link has ended, which the call is told.
+        let _ = self.send(header, body, None);
+    }
+
+    /// Sends a message; its lengths are filled in. An error means that the link
+    /// has ended.
+    pub(super) fn send(&self, mut header: Header, body: &[u8], data: Option<&PageRun>) -> Result {
+        let data_length = data.map_or(0, PageRun::len);
+        header.body = u32::try_from(body.len())?;
+        header.data = u32::try_from(data_length)?;
+        let (sent, exhausted) = {
+            let mut sender = self.sender.lock();
+            if self.down().0 != DownReason::None {
+                return Err(ENOTCONN.into());
+            }
+            let mut sent = self.socket.send(&header.encode(), body);
+            sender.count(Header::SIZE.saturating_add(body.len()));
+            if let (Ok(()), Some(run)) = (&sent, data.filter(|run| !run.is_empty())) {
+                sent = self.socket.send_pages(run);
+                sender.count(run.len());
+            }
+            (sent, sender.records >= RECORD_LIMIT)
+        };
+        match sent {
+            Ok(()) => {
+                let length = Header::SIZE
+                    .saturating_add(body.len())
+                    .saturating_add(data_length);
+                self.counters.tx_bytes.add(length);
+                if exhausted {
+                    self.end(DownReason::KeyLimit, EKEYEXPIRED.number());
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.end(DownReason::IoError, error.to_errno().unsigned_abs());
+                Err(error)
+            }
+        }
+    }
+
+    /// Tells the peer that the link ends on purpose, unless a message is stuck on
+    /// its way out.
+    pub(super) fn say_goodbye(&self) {
+        for _ in 0..GOODBYE_TRIES {
+            if let Some(_sender) = self.sender.try_lock() {
+                let bye = Header::new(Kind::Notice, Opcode::Bye, 0).encode();
+                // Courtesy: a peer that does not get it sees the connection end.
+                if self.socket.try_send(&bye, &[]).is_ok() {
+                    let _ = self
+                        .socket
+                        .try_send_alert(tls::ALERT_WARNING, tls::ALERT_CLOSE_NOTIFY);
+                }
+                return;
+            }
+            fsleep(Delta::from_millis(GOODBYE_PAUSE));
+        }
+    }
+}
