@@ -139,7 +139,7 @@ impl Daemon {
             }
             Notice::Event(Event::Instance(_)) => {}
             Notice::Lost => {
-                debug!("notifications were lost; asking again");
+                debug!("asking the kernel again for everything");
                 self.synchronize().await;
             }
         }
@@ -196,7 +196,7 @@ impl Daemon {
             if let Some(peer) = self.peers.get_mut(&id) {
                 if linked {
                     peer.rest();
-                } else if peer.due().is_none() {
+                } else if peer.is_idle() {
                     peer.dial_now(Instant::now());
                 }
             }

@@ -12,6 +12,7 @@ use hmdfs_netlink::{
 use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::backoff::{self, Backoff};
 
@@ -69,6 +70,9 @@ impl Requests for Client {
     }
 }
 
+/// After so much silence the kernel is asked whether all is as it was.
+const CERTAINTY: Duration = Duration::from_secs(60);
+
 /// Carries requests to the kernel, from a thread where they may take their time.
 #[derive(Clone)]
 pub struct Kernel(Arc<Mutex<dyn Requests>>);
@@ -112,7 +116,7 @@ pub enum Notice {
     NotMounted(String),
     /// Something changed.
     Event(Event),
-    /// Notifications were lost: ask again for everything.
+    /// Notifications were lost, or none came for long: ask again for everything.
     Lost,
 }
 
@@ -147,16 +151,16 @@ async fn observe(notices: &mpsc::Sender<Notice>, backoff: &mut Backoff) -> Resul
         return Ok(());
     }
     loop {
-        let news = match next(&mut events).await {
-            Err(Error::Overrun) => {
-                // What was lost may be the unmounting itself.
+        let news = match timeout(CERTAINTY, next(&mut events)).await {
+            // What was lost may be the unmounting itself.
+            Ok(Err(Error::Overrun)) | Err(_) => {
                 let now = kernel.call(|requests| requests.instance()).await?;
                 if now.is_none_or(|now| now.id != id) {
                     return Ok(());
                 }
                 vec![Notice::Lost]
             }
-            other => other?.into_iter().map(Notice::Event).collect(),
+            Ok(other) => other?.into_iter().map(Notice::Event).collect(),
         };
         for notice in news {
             if let Notice::Event(Event::Instance(now)) = &notice {
@@ -195,7 +199,7 @@ async fn wait_for_mount(
             }
         }
     };
-    let result = tokio::time::timeout(backoff.wait(backoff::random()), mounted).await;
+    let result = timeout(backoff.wait(backoff::random()), mounted).await;
     if result.is_ok() {
         backoff.reset();
     }
