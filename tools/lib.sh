@@ -98,7 +98,7 @@ in_root() {
 		esac
 	done
 	local args=(--ro-bind "$root" / --dev /dev --proc /proc --ro-bind /sys /sys
-		--tmpfs /tmp --tmpfs /run --bind "$HMDFS_TOP" /src --bind "$HMDFS_CACHE" /cache
+		--tmpfs /tmp --tmpfs /var/tmp --tmpfs /run --bind "$HMDFS_TOP" /src --bind "$HMDFS_CACHE" /cache
 		"${mounts[@]}" --ro-bind /etc/resolv.conf /etc/resolv.conf
 		--setenv HOME /tmp --setenv LANG C.UTF-8 --setenv CARGO_HOME /cache/cargo
 		--setenv PATH /usr/sbin:/usr/bin:/sbin:/bin --unsetenv CARGO
