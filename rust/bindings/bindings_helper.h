@@ -27,8 +27,11 @@
 #include "helpers/global.h"
 #include "helpers/net.h"
 #include "helpers/netfs.h"
+#include "helpers/netlink.h"
 #include "helpers/task.h"
 #include "helpers/vfs.h"
+
+#include "../netlink/netlink_gen.h"
 
 /* Macros with casts, which bindgen cannot read. Sorted. */
 const fmode_t RUST_CONST_HELPER_FMODE_WRITE = FMODE_WRITE;

@@ -25,13 +25,14 @@ pub(crate) use device::{
 };
 pub(crate) use table::Peers;
 
-use crate::link::{
-    request::{
+use crate::{
+    export::Client,
+    link::{
         Completion,
+        Link,
         Reply,
         Request, //
     },
-    Link, //
 };
 use call::{
     Call,
@@ -424,6 +425,16 @@ impl Peer {
         let renamed = *current != name;
         *current = name;
         renamed
+    }
+}
+
+impl Client for Peer {
+    fn access(&self) -> Access {
+        Peer::access(self)
+    }
+
+    fn level(&self) -> Option<u8> {
+        Peer::level(self).map(Level::number)
     }
 }
 

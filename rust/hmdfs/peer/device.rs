@@ -7,10 +7,7 @@ use hmdfs_model::security::{
     Level, //
 };
 use hmdfs_proto::Name;
-use kernel::{
-    fmt,
-    str::BStr, //
-};
+use kernel::fmt;
 
 /// SHA-256 of a device's public key.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,7 +63,7 @@ impl DeviceName {
 /// For logs: what could disturb a terminal is escaped.
 impl fmt::Display for DeviceName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(BStr::from_bytes(self.as_bytes()), formatter)
+        write!(formatter, "{}", self.as_bytes().escape_ascii())
     }
 }
 
