@@ -110,3 +110,14 @@ in_root() {
 	done
 	bwrap "${args[@]}" -- "$@"
 }
+
+# Prints where a file is inside the build root. Usage: inside PATH
+inside() {
+	local path
+	path=$(realpath -m "$1")
+	case $path in
+	"$(realpath "$HMDFS_TOP")"/*) printf '/src/%s\n' "${path#"$(realpath "$HMDFS_TOP")"/}" ;;
+	"$(realpath "$HMDFS_CACHE")"/*) printf '/cache/%s\n' "${path#"$(realpath "$HMDFS_CACHE")"/}" ;;
+	*) die "$1 is outside the checkout and the cache" "the build root sees only these two" ;;
+	esac
+}

@@ -17,6 +17,8 @@ mod compound;
 mod directory;
 mod files;
 mod handles;
+#[cfg(HMDFS_KUNIT)]
+mod kunit;
 mod label;
 
 use hmdfs_kapi::{

@@ -16,7 +16,23 @@
 #![crate_name = "hmdfs"]
 #![forbid(unsafe_code)]
 
+use hmdfs_kapi::{
+    fs,
+    netlink, //
+};
 use kernel::prelude::*;
+
+mod control;
+mod export;
+mod link;
+mod local;
+mod merge;
+mod mount;
+mod node;
+mod peer;
+mod remote;
+mod validity;
+mod view;
 
 module! {
     type: Hmdfs,
@@ -32,13 +48,16 @@ module! {
 /// Fields are dropped in order: nothing can be mounted any more when the rest goes.
 #[pin_data]
 struct Hmdfs {
-    _nothing: (),
+    #[pin]
+    file_system: fs::Registration<mount::Hmdfs>,
+    netlink: netlink::Registration,
 }
 
 impl kernel::InPlaceModule for Hmdfs {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            _nothing: (),
+            netlink: netlink::Registration::new::<control::Control>()?,
+            file_system <- fs::Registration::new(module),
         })
     }
 }

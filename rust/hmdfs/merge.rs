@@ -97,7 +97,7 @@ fn iget(sb: &SuperBlock<Hmdfs>, parts: KVec<Part>) -> Result<InodeRef> {
     let node = Node::Merge(Directory { parts });
     match sb.iget5_locked(key.hash(), key.hash(), key, node)? {
         // The number was never used before.
-        Found::Existing(_) => Err(ESTALE),
+        Found::Existing(_) => Err(ESTALE.into()),
         Found::New(new) => {
             new.set_type(0o040_000 | attributes.mode & 0o7777, 0, (0, 0));
             new.set_attributes(&Attributes {
@@ -228,7 +228,7 @@ pub(crate) struct MergeOps;
 fn of(inode: &Inode) -> Result<&Directory> {
     match inode.data() {
         Node::Merge(directory) => Ok(directory),
-        _ => Err(EPROTO),
+        _ => Err(EPROTO.into()),
     }
 }
 

@@ -6,31 +6,33 @@
 //! be mounted in several places, which then share everything.
 
 use hmdfs_kapi::{
-    errno::{ENAMETOOLONG, ENOTCONN},
     fs::{
         self,
-        context::{Log, Parameter, Request, StatFs},
+        context::{Log, Parameter, Request},
         SuperBlock,
     },
-    net::Net,
-    random, time, vfs,
+    global::Global,
+    net::Namespace,
+    random::get_random_u64,
+    vfs::{self, PrivateMount, StatFs},
 };
 use hmdfs_proto::Operation;
 use kernel::{
-    new_mutex,
     prelude::*,
     seq_file::SeqFile,
     seq_print,
     str::CString,
     sync::{
+        aref::ARef,
         atomic::{Atomic, Relaxed},
-        Arc, ArcBorrow, Mutex,
+        Arc, ArcBorrow,
     },
 };
 
 use crate::{
-    control, local,
+    control,
     export::Export,
+    local,
     node::{Inode, InodeRef, Node},
     peer::Peers,
     remote::compound::{self, Outcomes},
@@ -47,10 +49,16 @@ const READAHEAD: usize = 8 << 20;
 /// Number of the next mount.
 static NEXT: Atomic<u32> = Atomic::new(1);
 
-kernel::sync::global_lock! {
-    /// All mounts. Taken for moments only; nothing is waited for under it.
-    // SAFETY: Initialised when the module is loaded, before anything can be mounted.
-    unsafe(uninit) static MOUNTS: Mutex<KVec<Arc<Mount>>> = KVec::new();
+/// All mounts. Locked for moments only; nothing is waited for meanwhile.
+static MOUNTS: Global<KVec<Arc<Mount>>> = Global::new(KVec::new());
+
+/// The mount of a network namespace.
+pub(crate) fn find(net: &Namespace) -> Option<Arc<Mount>> {
+    MOUNTS
+        .lock()
+        .iter()
+        .find(|mount| *mount.net == *net)
+        .cloned()
 }
 
 /// What can be set when mounting.
@@ -78,15 +86,19 @@ pub(crate) struct Mount {
     /// mount.
     pub(crate) epoch: u64,
     /// The network namespace that it belongs to.
-    pub(crate) net: Net,
+    pub(crate) net: ARef<Namespace>,
     /// The devices that it knows, and the links to them.
     #[pin]
     pub(crate) peers: Peers,
     /// What peers are served.
-    pub(crate) export: Export,
+    pub(crate) export: Arc<Export>,
     /// When it was made: the times of the directories that exist in views only.
     pub(crate) mounted_at: (i64, u32),
+    /// The exported directory, in a mount of its own: what else is mounted below it, and where
+    /// it is unmounted, does not matter.
     root: vfs::Path,
+    /// Dropped after all paths of it.
+    _private: PrivateMount,
     source: CString,
     options: Options,
 }
@@ -111,5 +123,183 @@ impl Mount {
     /// The inode of `device_view/local`.
     pub(crate) fn local_root(&self, sb: &SuperBlock<Hmdfs>) -> Result<InodeRef> {
         local::iget(sb, self.root.clone())
+    }
+}
+
+/// The key that authenticates the handles of an exported directory.
+///
+/// It is kept with the directory, where only the administrator of this device can read it, so
+/// that handles stay good over restarts. Where it cannot be kept, they are good for one mount.
+fn handle_key(root: &vfs::Path) -> [u8; 16] {
+    const NAME: &CStr = c"trusted.hmdfs.key";
+    let mut key = [0; 16];
+    if root.getxattr(NAME, &mut key) == Ok(key.len()) {
+        return key;
+    }
+    let (low, high) = key.split_at_mut(8);
+    low.copy_from_slice(&get_random_u64().to_le_bytes());
+    high.copy_from_slice(&get_random_u64().to_le_bytes());
+    if let Err(error) = root.setxattr(NAME, &key) {
+        pr_info!("handles of this export end with this mount: {error:?}\n");
+    }
+    key
+}
+
+impl fs::FileSystem for Hmdfs {
+    const NAME: &'static CStr = c"hmdfs";
+    const MAGIC: u32 = 0x686d_6466;
+
+    type Options = Options;
+    type Data = Arc<Mount>;
+    type InodeKey = crate::node::Key;
+    type InodeData = Node;
+
+    fn options() -> Result<Options> {
+        Ok(Options::DEFAULT)
+    }
+
+    fn parse_parameter(
+        options: &mut Options,
+        parameter: &Parameter<'_>,
+        log: &Log<'_>,
+    ) -> Result<bool> {
+        if parameter.name().to_bytes() != b"attr_timeout" {
+            return Ok(false);
+        }
+        let value = parameter.string().and_then(|value| value.to_str().ok());
+        match value.and_then(|value| value.parse().ok()) {
+            Some(seconds) if seconds <= Options::MAX_ATTRIBUTE_TIMEOUT => {
+                options.attribute_timeout = seconds;
+                Ok(true)
+            }
+            _ => {
+                log.error(fmt!(
+                    "attr_timeout: '{}' is not a number of seconds from 0 to {}",
+                    value.unwrap_or(""),
+                    Options::MAX_ATTRIBUTE_TIMEOUT
+                ));
+                Err(EINVAL)
+            }
+        }
+    }
+
+    fn prepare(options: &Options, request: &Request<'_>) -> Result<Arc<Mount>> {
+        let log = request.log();
+        let Some(source) = request.source() else {
+            log.error(fmt!(
+                "no directory to export is named: mount -t hmdfs DIRECTORY MOUNTPOINT"
+            ));
+            return Err(EINVAL);
+        };
+        let root = vfs::Path::kern_path_directory(source).inspect_err(|&error| {
+            let why = if error == ENOTDIR {
+                "is not a directory"
+            } else if error == ENOENT {
+                "does not exist"
+            } else {
+                "cannot be opened"
+            };
+            log.error(fmt!(
+                "the directory to export, '{}', {why}",
+                source.to_str().unwrap_or("?")
+            ));
+        })?;
+        let private = PrivateMount::clone_private_mount(&root).inspect_err(|_| {
+            log.error(fmt!(
+                "the directory to export is not in this mount namespace, or may not be mounted elsewhere"
+            ));
+        })?;
+        let root = private.root();
+        let export = Export::new(root.clone(), handle_key(&root)).map_err(|refusal| {
+            log.error(fmt!("{}", refusal.as_str()));
+            Error::from(refusal)
+        })?;
+        Arc::pin_init(
+            try_pin_init!(Mount {
+                id: NEXT.fetch_add(1, Relaxed),
+                epoch: get_random_u64(),
+                net: request.net_ns().into(),
+                peers <- Peers::new(),
+                root,
+                _private: private,
+                export,
+                mounted_at: fs::inode::current_time(),
+                source: source.try_into()?,
+                options: options.clone(),
+            }? Error),
+            GFP_KERNEL,
+        )
+    }
+
+    fn same_superblock(existing: ArcBorrow<'_, Mount>, proposed: ArcBorrow<'_, Mount>) -> bool {
+        *existing.net == *proposed.net
+    }
+
+    fn share(
+        existing: ArcBorrow<'_, Mount>,
+        proposed: ArcBorrow<'_, Mount>,
+        log: &Log<'_>,
+    ) -> Result {
+        if existing.root.is_same(&proposed.root) {
+            return Ok(());
+        }
+        log.error(fmt!(
+            "this network namespace exports '{}' already; unmount that first",
+            existing.source.to_str().unwrap_or("?")
+        ));
+        Err(EBUSY)
+    }
+
+    fn fill_super(sb: &SuperBlock<Self>, log: &Log<'_>) -> Result<InodeRef> {
+        let mount = sb.data();
+        sb.set_stack_depth(mount.root.stack_depth().saturating_add(1))
+            .inspect_err(|_| {
+                log.error(fmt!("too many file systems are stacked on each other"));
+            })?;
+        sb.set_default_d_op::<DentryOps>();
+        sb.setup_bdi(READAHEAD)?;
+        view::iget(sb, View::Root)
+    }
+
+    fn mounted(mount: ArcBorrow<'_, Mount>) -> Result {
+        MOUNTS.lock().push(mount.into(), GFP_KERNEL)?;
+        control::notify::mount(&mount, true);
+        Ok(())
+    }
+
+    fn unmounted(mount: ArcBorrow<'_, Mount>) {
+        MOUNTS.lock().retain(|other| other.id != mount.id);
+        mount.peers.shutdown();
+        control::notify::mount(&mount, false);
+    }
+
+    fn umount_begin(mount: ArcBorrow<'_, Mount>) {
+        mount.peers.abort();
+    }
+
+    fn statfs(inode: &Inode) -> Result<StatFs> {
+        match inode.data() {
+            Node::Remote(node) => {
+                let operations = [Operation::File(node.handle()), Operation::StatFileSystem];
+                let reply = compound::call(node.peer(), &operations, 0)?;
+                let mut outcomes = Outcomes::new(&reply, &operations)?;
+                outcomes.done()?;
+                let stat = outcomes.file_system()?;
+                Ok(StatFs {
+                    block_size: stat.block_size,
+                    blocks: stat.blocks,
+                    blocks_free: stat.blocks_free,
+                    blocks_available: stat.blocks_available,
+                    files: stat.files,
+                    files_free: stat.files_free,
+                    name_max: stat.name_max,
+                })
+            }
+            _ => inode.super_block().data().root.statfs(),
+        }
+    }
+
+    fn show_options(mount: ArcBorrow<'_, Mount>, seq: &SeqFile) {
+        seq_print!(seq, ",attr_timeout={}", mount.options.attribute_timeout);
     }
 }

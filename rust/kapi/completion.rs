@@ -49,6 +49,15 @@ impl Completion {
         unsafe { bindings::wait_for_completion(self.inner.get()) };
     }
 
+    /// Waits; EINTR when the task is being killed.
+    pub fn wait_killable(&self) -> Result {
+        // SAFETY: It is initialised, and `self` lives until the call returns.
+        match unsafe { bindings::wait_for_completion_killable(self.inner.get()) } {
+            0 => Ok(()),
+            _ => Err(EINTR),
+        }
+    }
+
     /// Waits for at most `timeout` milliseconds.
     ///
     /// Errors: `ETIMEDOUT`; `EINTR` when the task is being killed.

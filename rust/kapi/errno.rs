@@ -68,6 +68,7 @@ errors! {
     ENOTEMPTY: "Directory not empty.",
     ENOTSOCK: "Not a socket.",
     ENOTUNIQ: "Name not unique.",
+    EOPENSTALE: "The name means another file by now; the VFS looks it up again.",
     EOPNOTSUPP: "Operation not supported.",
     EPROTO: "Protocol error.",
     EPROTONOSUPPORT: "Protocol not supported.",

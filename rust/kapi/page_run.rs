@@ -52,6 +52,27 @@ impl PageRun {
         &self.bvecs
     }
 
+    /// A copy of the bytes.
+    #[cfg(HMDFS_KUNIT)]
+    pub fn copy(&self) -> Result<KVVec<u8>> {
+        let mut copy = KVVec::new();
+        for bvec in &self.bvecs {
+            let start = copy.len();
+            copy.resize(start + bvec.bv_len as usize, 0, GFP_KERNEL)?;
+            // SAFETY: By the type invariant the bytes exist; there is room for them. Pages of
+            // the file systems in tests are not of large folios.
+            unsafe {
+                bindings::memcpy_from_page(
+                    copy.as_mut_ptr().add(start).cast(),
+                    bvec.bv_page,
+                    bvec.bv_offset as usize,
+                    bvec.bv_len as usize,
+                )
+            };
+        }
+        Ok(copy)
+    }
+
     /// Appends `length` bytes at `offset` of `page`, and takes a reference.
     ///
     /// # Safety

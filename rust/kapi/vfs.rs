@@ -16,6 +16,8 @@ mod file;
 mod mount;
 mod path;
 mod stat;
+#[cfg(HMDFS_KUNIT)]
+pub mod testing;
 
 pub use directory::{DirectoryFile, Emit};
 pub use exportfs::MAX_FID_WORDS;

@@ -10,6 +10,11 @@ int hmdfs_helper_break_lease(struct inode *inode, unsigned int mode)
 	return break_lease(inode, mode);
 }
 
+bool hmdfs_helper_d_unlinked(const struct dentry *dentry)
+{
+	return d_unlinked(dentry);
+}
+
 void hmdfs_helper_do_delayed_call(struct delayed_call *call)
 {
 	do_delayed_call(call);
@@ -33,6 +38,11 @@ loff_t hmdfs_helper_file_size(const struct file *file)
 void hmdfs_helper_get_page(struct page *page)
 {
 	get_page(page);
+}
+
+void hmdfs_helper_memcpy_from_page(char *to, struct page *page, size_t offset, size_t length)
+{
+	memcpy_from_page(to, page, offset, length);
 }
 
 struct mnt_idmap *hmdfs_helper_mnt_idmap(const struct vfsmount *mnt)

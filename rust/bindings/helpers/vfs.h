@@ -6,16 +6,19 @@
 #include <linux/exportfs.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
 #include <linux/siphash.h>
 
 int hmdfs_helper_break_lease(struct inode *inode, unsigned int mode);
+bool hmdfs_helper_d_unlinked(const struct dentry *dentry);
 void hmdfs_helper_do_delayed_call(struct delayed_call *call);
 bool hmdfs_helper_exportfs_can_encode_fh(const struct super_block *sb, int flags);
 bool hmdfs_helper_exportfs_may_export(const struct super_block *sb);
 loff_t hmdfs_helper_file_size(const struct file *file);
 void hmdfs_helper_get_page(struct page *page);
+void hmdfs_helper_memcpy_from_page(char *to, struct page *page, size_t offset, size_t length);
 struct mnt_idmap *hmdfs_helper_mnt_idmap(const struct vfsmount *mnt);
 const struct cred *hmdfs_helper_override_creds(const struct cred *cred);
 void hmdfs_helper_put_page(struct page *page);

@@ -54,7 +54,12 @@ impl Handles {
     pub(super) fn decode(&self, root: &Path, handle: &Handle) -> Result<Path> {
         let id = handle::decode(handle.as_bytes(), |bytes| self.key.siphash(bytes))
             .ok_or_else(|| ESTALE.error())?;
-        root.exportfs_decode_fh(id.file_type(), id.words())
+        let path = root.exportfs_decode_fh(id.file_type(), id.words())?;
+        if path.is_unlinked() {
+            // Only still open somewhere.
+            return Err(ESTALE.into());
+        }
+        Ok(path)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Listing merged directories.
 
 use hmdfs_kapi::{
+    cred::prepare_creds,
     errno::EPROTO,
     fs::{
         directory::{Context, EntryType},
@@ -168,11 +169,11 @@ fn take(
         end_of_directory,
     } = outcomes.next()?
     else {
-        return Err(EPROTO);
+        return Err(EPROTO.into());
     };
     let mut after = None;
     for entry in entries {
-        let entry = entry.map_err(|_| EPROTO)?;
+        let entry = entry.map_err(|_| EPROTO.error())?;
         after = Some(entry.next);
         let mut name = KVec::new();
         name.extend_from_slice(entry.name.as_bytes(), GFP_KERNEL)?;
@@ -189,11 +190,10 @@ fn take(
 }
 
 fn list_local(path: &vfs::Path, items: &mut KVVec<Item>) -> Result {
-    let cred = kernel::current!().cred();
-    let mut directory = vfs::DirectoryFile::open(path, cred)?;
+    let mut directory = vfs::DirectoryFile::open(path, &*prepare_creds()?)?;
     loop {
         let mut seen = false;
-        let mut result = Ok(());
+        let mut result: Result = Ok(());
         directory.iterate(|entry| {
             seen = true;
             if entry.name == b"." || entry.name == b".." {

@@ -47,7 +47,7 @@ impl<'a> Outcomes<'a> {
     /// Reads `reply`, which answers `operations`.
     pub(crate) fn new(reply: &'a Reply, operations: &'a [Operation<'a>]) -> Result<Self> {
         Ok(Self {
-            reader: ReplyReader::new(&reply.body).map_err(|_| EPROTO)?,
+            reader: ReplyReader::new(&reply.body).map_err(|_| EPROTO.error())?,
             operations: operations.iter(),
         })
     }
@@ -59,7 +59,7 @@ impl<'a> Outcomes<'a> {
             Ok(Ok(outcome)) => Ok(outcome),
             // All errno numbers of the protocol are small and positive.
             Ok(Err(status)) => Err(Error::from_errno(-(status.errno() as c_int))),
-            Err(_) => Err(EPROTO),
+            Err(_) => Err(EPROTO.into()),
         }
     }
 
@@ -67,7 +67,7 @@ impl<'a> Outcomes<'a> {
     pub(crate) fn done(&mut self) -> Result {
         match self.next()? {
             Outcome::Done => Ok(()),
-            _ => Err(EPROTO),
+            _ => Err(EPROTO.into()),
         }
     }
 
@@ -75,7 +75,7 @@ impl<'a> Outcomes<'a> {
     pub(crate) fn handle(&mut self) -> Result<Handle> {
         match self.next()? {
             Outcome::Handle(handle) => Ok(handle),
-            _ => Err(EPROTO),
+            _ => Err(EPROTO.into()),
         }
     }
 
@@ -83,7 +83,7 @@ impl<'a> Outcomes<'a> {
     pub(crate) fn attributes(&mut self) -> Result<Attributes> {
         match self.next()? {
             Outcome::Attributes(attributes) => Ok(attributes),
-            _ => Err(EPROTO),
+            _ => Err(EPROTO.into()),
         }
     }
 
@@ -94,7 +94,7 @@ impl<'a> Outcomes<'a> {
                 length,
                 end_of_file,
             } => Ok((length, end_of_file)),
-            _ => Err(EPROTO),
+            _ => Err(EPROTO.into()),
         }
     }
 
@@ -102,7 +102,7 @@ impl<'a> Outcomes<'a> {
     pub(crate) fn file_system(&mut self) -> Result<FileSystem> {
         match self.next()? {
             Outcome::FileSystem(file_system) => Ok(file_system),
-            _ => Err(EPROTO),
+            _ => Err(EPROTO.into()),
         }
     }
 }

@@ -79,7 +79,7 @@ pub(crate) fn found(reply: &Reply, operations: &[Operation<'_>]) -> Result<Optio
             copy.extend_from_slice(target, GFP_KERNEL)?;
             Some(copy)
         }
-        Ok(_) => return Err(EPROTO),
+        Ok(_) => return Err(EPROTO.into()),
         Err(_) => None,
     };
     Ok(Some(Child {
@@ -110,7 +110,7 @@ pub(crate) fn root(peer: &Peer) -> Result<Child> {
 pub(crate) fn name(bytes: &[u8]) -> Result<Name<'_>> {
     Name::new(bytes).map_err(|_| {
         if bytes.len() > Name::MAX {
-            ENAMETOOLONG
+            ENAMETOOLONG.into()
         } else {
             EINVAL
         }
@@ -224,11 +224,11 @@ impl Listing {
                 START => 0,
                 position => position,
             };
-            if current.as_ref().is_none_or(|chunk| chunk.next != cookie) {
+            if (*current).as_ref().is_none_or(|chunk| chunk.next != cookie) {
                 *current = None;
                 *current = Some(fetch(mount, dir, node, cookie)?);
             }
-            let Some(chunk) = current.as_mut() else {
+            let Some(chunk) = (*current).as_mut() else {
                 return Ok(());
             };
             if !chunk.give(mount, dir, node, context)? {
@@ -286,14 +286,14 @@ impl Chunk {
             end_of_directory,
         } = outcomes.next()?
         else {
-            return Err(EPROTO);
+            return Err(EPROTO.into());
         };
         let mut empty = true;
         for (index, entry) in entries.enumerate() {
-            let entry = entry.map_err(|_| EPROTO)?;
+            let entry = entry.map_err(|_| EPROTO.error())?;
             empty = false;
             if entry.next <= START {
-                return Err(EPROTO);
+                return Err(EPROTO.into());
             }
             if index < self.consumed {
                 continue;

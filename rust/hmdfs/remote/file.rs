@@ -112,14 +112,14 @@ fn open_as(mount: &Mount, inode: &Inode, node: &Node, path: &[Operation<'_>]) ->
     for _ in path {
         outcomes.done().map_err(|error| {
             if error == ENOENT || error == ESTALE {
-                EOPENSTALE
+                EOPENSTALE.into()
             } else {
                 error
             }
         })?;
     }
     if outcomes.handle()? != node.handle() {
-        return Err(EOPENSTALE);
+        return Err(EOPENSTALE.into());
     }
     let attributes = outcomes.attributes()?;
     outcomes.done()?;
@@ -127,10 +127,9 @@ fn open_as(mount: &Mount, inode: &Inode, node: &Node, path: &[Operation<'_>]) ->
     if wanted {
         let (length, end_of_file) = outcomes.read()?;
         if length != reply.data_length {
-            return Err(EPROTO);
+            return Err(EPROTO.into());
         }
         node.set_beginning(Some(Beginning {
-            change: attributes.change,
             data: reply.data,
             end_of_file,
         }));
@@ -192,7 +191,7 @@ impl Completion for ReadCompletion {
         Ok(Destination::Iterator(read.destination()))
     }
 
-    fn complete(mut self: KBox<Self>, result: Result<Reply>) {
+    fn complete(&mut self, result: Result<Reply>) {
         let Some(read) = self.read.take() else {
             return;
         };
@@ -217,7 +216,7 @@ impl ReadCompletion {
         outcomes.done()?;
         let (length, end_of_file) = outcomes.read()?;
         if length != reply.data_length || (length < self.length && !end_of_file) {
-            return Err(EPROTO);
+            return Err(EPROTO.into());
         }
         Ok((length, end_of_file))
     }

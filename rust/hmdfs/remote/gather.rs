@@ -39,7 +39,7 @@ impl Completion for Call {
         Err(EINVAL)
     }
 
-    fn complete(self: KBox<Self>, result: Result<Reply>) {
+    fn complete(&mut self, result: Result<Reply>) {
         if let Some(answer) = self.gather.answers.lock().get_mut(self.index) {
             *answer = Some(result);
         }

@@ -19,25 +19,10 @@ use super::{
     inode::{self, InodeCache},
     Inode, SuperBlock,
 };
-
-/// What is known of a file system while it answers `statfs`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StatFs {
-    /// Size of a block in bytes.
-    pub block_size: u32,
-    /// All blocks.
-    pub blocks: u64,
-    /// Free blocks.
-    pub blocks_free: u64,
-    /// Blocks that are free for ordinary users.
-    pub blocks_available: u64,
-    /// All file nodes.
-    pub files: u64,
-    /// Free file nodes.
-    pub files_free: u64,
-    /// Most bytes in a name.
-    pub name_max: u32,
-}
+use crate::{
+    net::Namespace,
+    vfs::StatFs, //
+};
 
 /// A type of file system; C: `struct file_system_type` and `struct super_operations`.
 pub trait FileSystem: Sized + Send + Sync + 'static {
@@ -81,20 +66,21 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
         proposed: <Self::Data as ForeignOwnable>::Borrowed<'_>,
     ) -> bool;
 
-    /// Refuses a superblock that [`FileSystem::same_superblock`] has chosen.
+    /// Agrees to a superblock that [`FileSystem::same_superblock`] has chosen, or refuses.
     fn share(
         existing: <Self::Data as ForeignOwnable>::Borrowed<'_>,
-        options: &Self::Options,
+        proposed: <Self::Data as ForeignOwnable>::Borrowed<'_>,
         log: &Log<'_>,
     ) -> Result;
 
     /// Sets up a new superblock and gives its root inode.
     fn fill_super(sb: &SuperBlock<Self>, log: &Log<'_>) -> Result<inode::Ref<Self>>;
 
-    /// Called when a superblock is mounted for the first time, after `fill_super`.
-    fn mounted(data: <Self::Data as ForeignOwnable>::Borrowed<'_>);
+    /// Called when a new superblock is complete, after `fill_super`.
+    fn mounted(data: <Self::Data as ForeignOwnable>::Borrowed<'_>) -> Result;
 
-    /// Called when all inodes and dentries of the superblock are gone.
+    /// Called when all inodes and dentries of the superblock are gone; also when mounting has
+    /// failed, before or after `mounted`.
     fn unmounted(data: <Self::Data as ForeignOwnable>::Borrowed<'_>);
 
     /// `umount -f`: lets nothing wait any longer.
@@ -166,9 +152,10 @@ impl<'a> Request<'a> {
         Some(unsafe { CStr::from_char_ptr(self.fc.source) })
     }
 
-    /// The network namespace of the mounting process, as a `struct net *`.
-    pub fn net_ns(&self) -> *mut bindings::net {
-        self.fc.net_ns
+    /// The network namespace of the mounting process.
+    pub fn net_ns(&self) -> &Namespace {
+        // SAFETY: The context holds a reference to the namespace.
+        unsafe { Namespace::from_raw(self.fc.net_ns) }
     }
 
     /// Where messages go.
@@ -328,7 +315,7 @@ impl<F: FileSystem> Vtable<F> {
                 )
             })?;
             // SAFETY: `sget_fc` gives an active reference with `s_umount` held.
-            let result = unsafe { Self::fill(sb, &log, options) };
+            let result = unsafe { Self::fill(sb, fc, &log) };
             if let Err(error) = result {
                 // SAFETY: As above; this gives both back.
                 unsafe { bindings::deactivate_locked_super(sb) };
@@ -343,13 +330,20 @@ impl<F: FileSystem> Vtable<F> {
 
     /// # Safety
     ///
-    /// `sb` must be an active superblock of this file system with `s_umount` held.
-    unsafe fn fill(sb: *mut bindings::super_block, log: &Log<'_>, options: &F::Options) -> Result {
+    /// `sb` must be an active superblock of this file system with `s_umount` held, that `sget_fc`
+    /// has given for `fc`.
+    unsafe fn fill(
+        sb: *mut bindings::super_block,
+        fc: *mut bindings::fs_context,
+        log: &Log<'_>,
+    ) -> Result {
         // SAFETY: `s_fs_info` holds a value from `into_foreign` for the superblock's life.
         let data = unsafe { F::Data::borrow((*sb).s_fs_info) };
         // SAFETY: `s_umount` is held, so `s_root` is stable.
         if !unsafe { (*sb).s_root }.is_null() {
-            return F::share(data, options, log);
+            // SAFETY: An existing superblock has not taken over the context's proposal.
+            let proposed = unsafe { F::Data::borrow((*fc).s_fs_info) };
+            return F::share(data, proposed, log);
         }
         // SAFETY: The superblock is new and ours alone; these are its initial settings.
         unsafe {
@@ -373,8 +367,7 @@ impl<F: FileSystem> Vtable<F> {
             (*sb).s_root = root;
             bindings::set_sb_flags(sb, bindings::SB_ACTIVE);
         }
-        F::mounted(data);
-        Ok(())
+        F::mounted(data)
     }
 
     /// # Safety

@@ -96,6 +96,12 @@ impl<F: FileSystem> Dentry<F> {
         unsafe { (&raw mut (*self.as_raw()).d_time).write_volatile(time) };
     }
 
+    /// What [`Dentry::set_time`] has set last.
+    pub fn time(&self) -> usize {
+        // SAFETY: As above.
+        unsafe { (&raw const (*self.as_raw()).d_time).read_volatile() }
+    }
+
     /// Fills the dentry cache with an entry that a listing told of.
     ///
     /// `self` is the directory, whose lock is held. When the name is in the cache, `keep` decides

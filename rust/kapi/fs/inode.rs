@@ -491,3 +491,11 @@ unsafe extern "C" fn set<F: FileSystem>(inode: *mut bindings::inode, wanted: *mu
     }
     0
 }
+
+/// The time of day, in seconds and nanoseconds; C: `ktime_get_real_ts64`.
+pub fn current_time() -> (i64, u32) {
+    let mut now = bindings::timespec64::default();
+    // SAFETY: `now` may be written.
+    unsafe { bindings::ktime_get_real_ts64(&mut now) };
+    (now.tv_sec, now.tv_nsec as u32)
+}

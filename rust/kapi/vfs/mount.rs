@@ -42,6 +42,20 @@ impl PrivateMount {
         NonNull::new(mount).map(Self).ok_or(EINVAL)
     }
 
+    /// A new, empty file system in memory; C: `kern_mount`.
+    #[cfg(HMDFS_KUNIT)]
+    pub(super) fn tmpfs() -> Result<Self> {
+        // SAFETY: The name is a C string.
+        let file_system_type = unsafe { bindings::get_fs_type(c"tmpfs".as_char_ptr()) };
+        if file_system_type.is_null() {
+            return Err(ENODEV);
+        }
+        // SAFETY: The type is valid.
+        let mount = from_err_ptr(unsafe { bindings::kern_mount(file_system_type) })?;
+        // INVARIANT: As good as a clone: in no namespace, and to be given to `kern_unmount`.
+        NonNull::new(mount).map(Self).ok_or(EINVAL)
+    }
+
     /// The root of the mount.
     pub fn root(&self) -> Path {
         let path = bindings::path {

@@ -168,15 +168,7 @@ impl Path {
         if !self.is_dir() {
             return Err(ENOTDIR);
         }
-        let mut qstr = bindings::qstr {
-            __bindgen_anon_1: bindings::qstr__bindgen_ty_1 {
-                __bindgen_anon_1: bindings::qstr__bindgen_ty_1__bindgen_ty_1 {
-                    hash: 0,
-                    len: u32::try_from(name.len())?,
-                },
-            },
-            name: name.as_ptr(),
-        };
+        let mut qstr = qstr(name)?;
         // SAFETY: The dentry is a directory, to which we hold a reference; the name has the
         // length that is said, and outlives the call.
         let dentry = from_err_ptr(unsafe {
@@ -198,6 +190,12 @@ impl Path {
         let dentry = unsafe { bindings::dget_parent(self.dentry()) };
         // SAFETY: With the reference just taken; a parent is positive as long as it has children.
         unsafe { self.with_dentry(dentry) }
+    }
+
+    /// Whether no name leads to the file any more; C: `d_unlinked`.
+    pub fn is_unlinked(&self) -> bool {
+        // SAFETY: The dentry is valid.
+        unsafe { bindings::d_unlinked(self.dentry()) }
     }
 
     /// Whether `self` and `other` are the same place of the same file system.
@@ -247,6 +245,32 @@ impl Path {
         })
     }
 
+    /// Sets an extended attribute; C: `vfs_setxattr`, within `mnt_want_write`.
+    ///
+    /// # Errors
+    ///
+    /// - `EOPNOTSUPP`: the file system has none of this kind.
+    /// - [`EPERM`], [`EACCES`]: the task may not set it.
+    /// - [`EROFS`]: the mount is read-only.
+    pub fn setxattr(&self, name: &CStr, value: &[u8]) -> Result {
+        // SAFETY: The mount is valid.
+        to_result(unsafe { bindings::mnt_want_write(self.0.mnt) })?;
+        // SAFETY: The dentry is valid, the name a C string, and the value may be read.
+        let result = to_result(unsafe {
+            bindings::vfs_setxattr(
+                self.idmap(),
+                self.dentry(),
+                name.as_char_ptr(),
+                value.as_ptr().cast(),
+                value.len(),
+                0,
+            )
+        });
+        // SAFETY: Was given above.
+        unsafe { bindings::mnt_drop_write(self.0.mnt) };
+        result
+    }
+
     /// Calls `f` with the target of the symbolic link; C: `vfs_get_link`.
     ///
     /// [`EINVAL`] when this is not a symbolic link.
@@ -284,6 +308,19 @@ impl Drop for Path {
         // SAFETY: The references are ours, and given up here. May sleep.
         unsafe { bindings::path_put(self.as_raw()) };
     }
+}
+
+/// `QSTR_LEN`; valid as long as `name` is.
+pub(super) fn qstr(name: &[u8]) -> Result<bindings::qstr> {
+    Ok(bindings::qstr {
+        __bindgen_anon_1: bindings::qstr__bindgen_ty_1 {
+            __bindgen_anon_1: bindings::qstr__bindgen_ty_1__bindgen_ty_1 {
+                hash: 0,
+                len: u32::try_from(name.len())?,
+            },
+        },
+        name: name.as_ptr(),
+    })
 }
 
 /// A path that somebody else owns.

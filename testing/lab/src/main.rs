@@ -2,4 +2,68 @@
 
 //! Many devices in one guest: the tests and the demonstration.
 
-fn main() {}
+mod demo;
+mod device;
+mod disk;
+mod fleet;
+mod fsmount;
+mod hmdfsctl;
+mod kernel_log;
+mod loopback;
+mod mapping;
+mod module;
+mod net;
+mod netns;
+mod process;
+mod random;
+mod runner;
+mod sample;
+mod shell;
+mod storage;
+mod suite;
+mod tap;
+mod tree;
+mod wait;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: lab test [FILTER] [--list]   run the tests whose names contain FILTER
+       lab demo                     three devices read each other's files
+       lab demo --vms first|second  the same between two machines
+       lab shell                    three devices and a prompt
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["test", "--list"] => {
+            runner::list("");
+            Ok(true)
+        }
+        ["test", filter, "--list"] | ["test", "--list", filter] => {
+            runner::list(filter);
+            Ok(true)
+        }
+        ["test"] => runner::run(""),
+        ["test", filter] => runner::run(filter),
+        // What `test` starts for each group.
+        ["group", group, ..] => runner::run_here(group, &arguments[2..]).map(|()| true),
+        ["demo"] => demo::three_devices().map(|()| true),
+        ["demo", "--vms", role] => demo::two_machines(role).map(|()| true),
+        ["shell"] => shell::run().map(|()| true),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What an exported tree lies on.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, Context, Result};
+
+use crate::fsmount;
+use crate::loopback::Loop;
+use crate::process;
+
+/// The lower file system of a device.
+#[derive(Clone, Debug)]
+pub enum Storage {
+    /// Memory, at most so many MiB.
+    Memory(u32),
+    /// A fresh image of so many MiB with this file system, in memory, through a loop device.
+    Image(&'static str, u32),
+    /// A disk that has a file system already; mounted as it is.
+    Disk(PathBuf, &'static str),
+}
+
+impl Storage {
+    fn image_of(target: &Path) -> PathBuf {
+        target.with_extension("image")
+    }
+
+    /// Mounts it at `target`.
+    pub fn attach(&self, target: &Path) -> Result<()> {
+        match self {
+            Self::Memory(mib) => {
+                let size = format!("{mib}M");
+                let options = [
+                    ("source", Some("lab")),
+                    ("size", Some(size.as_str())),
+                    ("mode", Some("0755")),
+                ];
+                fsmount::mount("tmpfs", &options, target).context("cannot mount a tmpfs")
+            }
+            Self::Image(fstype, mib) => attach_image(fstype, *mib, target),
+            Self::Disk(disk, fstype) => mount_disk(disk, fstype, target),
+        }
+    }
+
+    /// Undoes [`Storage::attach`].
+    pub fn detach(&self, target: &Path) -> Result<()> {
+        fsmount::umount(target)
+            .or_else(|_| fsmount::detach(target))
+            .with_context(|| format!("cannot unmount {}", target.display()))?;
+        if let Self::Image(..) = self {
+            std::fs::remove_file(Self::image_of(target))?;
+        }
+        Ok(())
+    }
+}
+
+fn attach_image(fstype: &str, mib: u32, target: &Path) -> Result<()> {
+    let image = Storage::image_of(target);
+    File::create(&image)?.set_len(u64::from(mib) << 20)?;
+    let mkfs = format!("mkfs.{fstype}");
+    let quiet: &[&str] = match fstype {
+        "ext4" => &["-q", "-F"],
+        "btrfs" | "xfs" => &["-q", "-f"],
+        _ => &[],
+    };
+    let mut arguments: Vec<&Path> = quiet.iter().map(Path::new).collect();
+    arguments.push(&image);
+    process::run(&mkfs, &arguments)?;
+    let disk = Loop::attach(&image)?;
+    mount_disk(disk.path(), fstype, target)
+}
+
+fn mount_disk(disk: &Path, fstype: &str, target: &Path) -> Result<()> {
+    let Some(source) = disk.to_str() else {
+        bail!("{} is not UTF-8", disk.display());
+    };
+    fsmount::mount_source(fstype, source, target)
+        .with_context(|| format!("cannot mount {source} ({fstype})"))
+}

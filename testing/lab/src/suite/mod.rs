@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The tests. Each states one thing that a user or an administrator relies on.
+
+use anyhow::Result;
+
+use crate::fleet::Fleet;
+
+mod coherence;
+mod local;
+mod merged;
+mod module;
+mod mounting;
+mod outage;
+mod policy;
+mod remote;
+mod round_trips;
+pub mod support;
+
+/// What a test is given.
+#[derive(Clone, Copy)]
+pub enum Body {
+    /// Nothing; it makes what it needs.
+    Alone(fn() -> Result<()>),
+    /// The fleet of its group, online, which it leaves as it found it.
+    Fleet(fn(&mut Fleet) -> Result<()>),
+}
+
+/// One test.
+pub struct Test {
+    /// Its name within the group.
+    pub name: &'static str,
+    /// What it does; an error is a failure.
+    pub body: Body,
+}
+
+/// Tests that share a fleet, to save the time of building it.
+pub struct Group {
+    /// The name.
+    pub name: &'static str,
+    /// Builds the fleet.
+    pub fleet: Option<fn() -> Result<Fleet>>,
+    /// The tests, in the order in which they run.
+    pub tests: &'static [Test],
+}
+
+/// A table of tests named after their functions.
+macro_rules! tests {
+    ($kind:ident: $($name:ident),+ $(,)?) => {
+        &[$($crate::suite::Test {
+            name: stringify!($name),
+            body: $crate::suite::Body::$kind($name),
+        }),+]
+    };
+}
+pub(crate) use tests;
+
+/// All groups. The first needs the module not to be in use, the last leaves it unloaded.
+pub fn groups() -> Vec<Group> {
+    vec![
+        module::FIRST,
+        mounting::GROUP,
+        local::GROUP,
+        local::LOWER,
+        remote::GROUP,
+        coherence::GROUP,
+        round_trips::GROUP,
+        merged::GROUP,
+        policy::GROUP,
+        outage::GROUP,
+        module::LAST,
+    ]
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! How often the network is crossed, by the links' own counters.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
+use anyhow::{ensure, Result};
+
+use crate::fleet::{Fleet, Plan};
+use crate::hmdfsctl::round_trips;
+use crate::random::Random;
+use crate::suite::support::{drop_caches, same, same_bytes};
+use crate::suite::{tests, Group};
+use crate::tree;
+
+/// Counted on the laptop.
+pub const GROUP: Group = Group {
+    name: "round_trips",
+    fleet: Some(prepare),
+    tests: tests![
+        Fleet: a_small_file_costs_one,
+        a_listing_with_attributes_costs_three,
+        a_big_read_costs_no_more_than_its_megabytes,
+        local_files_cost_none,
+    ],
+};
+
+fn prepare() -> Result<Fleet> {
+    let fleet = Plan::new(&["laptop", "tablet"]).start()?;
+    let export = fleet.device("tablet")?.export();
+    let mut random = Random::new(40);
+    fs::create_dir(export.join("thousand"))?;
+    for number in 0..1_000 {
+        let name = format!("file number {number}");
+        fs::write(export.join("thousand").join(name), random.bytes(100))?;
+    }
+    fs::create_dir(export.join("small"))?;
+    fs::write(export.join("small/file"), random.bytes(4096))?;
+    fs::write(export.join("big"), random.bytes(16 << 20))?;
+    Ok(fleet)
+}
+
+fn a_small_file_costs_one(fleet: &mut Fleet) -> Result<()> {
+    let (laptop, tablet) = (fleet.device("laptop")?, fleet.device("tablet")?);
+    drop_caches()?;
+    let folder = laptop.view("tablet").join("small");
+    same("names", tree::names(&folder)?.len(), 1)?;
+    let mut content = vec![0; 4096];
+    let cost = round_trips(&laptop.control(), || {
+        let file = File::open(folder.join("file"))?;
+        file.read_exact_at(&mut content, 0)?;
+        Ok(())
+    })?;
+    same("round trips of open and read", cost, 1)?;
+    same_bytes(
+        "the file",
+        &content,
+        &fs::read(tablet.export().join("small/file"))?,
+    )
+}
+
+fn a_listing_with_attributes_costs_three(fleet: &mut Fleet) -> Result<()> {
+    let laptop = fleet.device("laptop")?;
+    drop_caches()?;
+    let folder = laptop.view("tablet").join("thousand");
+    let cost = round_trips(&laptop.control(), || {
+        let names = tree::names(&folder)?;
+        same("names", names.len(), 1_000)?;
+        for name in names {
+            same("size", fs::metadata(folder.join(name))?.len(), 100)?;
+        }
+        Ok(())
+    })?;
+    ensure!(cost >= 1, "the listing came from nowhere");
+    ensure!(
+        cost <= 3,
+        "{cost} round trips for one listing with attributes"
+    );
+    Ok(())
+}
+
+fn a_big_read_costs_no_more_than_its_megabytes(fleet: &mut Fleet) -> Result<()> {
+    let laptop = fleet.device("laptop")?;
+    drop_caches()?;
+    let path = laptop.view("tablet").join("big");
+    let cost = round_trips(&laptop.control(), || {
+        same("bytes", fs::read(&path)?.len(), 16 << 20)
+    })?;
+    ensure!(cost >= 1, "16 MiB came from nowhere");
+    // 16 MiB; readahead begins small, and opening costs one more.
+    ensure!(cost <= 32, "{cost} round trips for 16 MiB");
+    Ok(())
+}
+
+fn local_files_cost_none(fleet: &mut Fleet) -> Result<()> {
+    let laptop = fleet.device("laptop")?;
+    let local = laptop.local();
+    let cost = round_trips(&laptop.control(), || {
+        fs::write(local.join("own"), "x")?;
+        same("content", fs::read(local.join("own"))?, b"x".to_vec())?;
+        tree::list(&local)?;
+        fs::remove_file(local.join("own"))?;
+        Ok(())
+    })?;
+    same("round trips", cost, 0)
+}

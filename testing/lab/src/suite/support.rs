@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What many tests need.
+
+use std::fmt::Debug;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use anyhow::{bail, ensure, Context, Result};
+
+/// An error with both values unless they are equal.
+pub fn same<T: PartialEq + Debug>(what: &str, found: T, expected: T) -> Result<()> {
+    ensure!(
+        found == expected,
+        "{what}: found {found:?}, expected {expected:?}"
+    );
+    Ok(())
+}
+
+/// An error unless `result` failed with `errno`.
+pub fn fails<T>(what: &str, result: io::Result<T>, errno: i32) -> Result<()> {
+    let expected = io::Error::from_raw_os_error(errno);
+    match result {
+        Ok(_) => bail!("{what} succeeded; expected: {expected}"),
+        Err(error) if error.raw_os_error() == Some(errno) => Ok(()),
+        Err(error) => bail!("{what} failed with: {error}; expected: {expected}"),
+    }
+}
+
+/// An error unless the file at `path` has exactly this content.
+pub fn holds(path: &Path, content: &[u8]) -> Result<()> {
+    let found = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    same_bytes(&path.display().to_string(), &found, content)
+}
+
+/// An error that says where two byte strings begin to differ.
+pub fn same_bytes(what: &str, found: &[u8], expected: &[u8]) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    let equal = found
+        .iter()
+        .zip(expected)
+        .take_while(|(found, expected)| found == expected)
+        .count();
+    bail!(
+        "{what}: {} bytes where {} were expected; they differ from byte {equal} on",
+        found.len(),
+        expected.len()
+    )
+}
+
+/// Compares two files piece by piece, without holding either in memory.
+pub fn same_file(found: &Path, expected: &Path) -> Result<()> {
+    let (theirs, ours) = (File::open(found)?, File::open(expected)?);
+    let size = ours.metadata()?.len();
+    same("size", theirs.metadata()?.len(), size)?;
+    let (mut left, mut right) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    let mut offset = 0;
+    while offset < size {
+        let length = (size - offset).min(1 << 20) as usize;
+        theirs
+            .read_exact_at(&mut left[..length], offset)
+            .with_context(|| format!("cannot read {} at {offset}", found.display()))?;
+        ours.read_exact_at(&mut right[..length], offset)?;
+        same_bytes(
+            &format!("{} at {offset}", found.display()),
+            &left[..length],
+            &right[..length],
+        )?;
+        offset += length as u64;
+    }
+    Ok(())
+}
+
+/// Drops the page cache, dentries and inodes that nobody uses.
+pub fn drop_caches() -> Result<()> {
+    rustix::fs::sync();
+    fs::write("/proc/sys/vm/drop_caches", "3").context("cannot drop the caches")
+}
