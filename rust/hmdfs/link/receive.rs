@@ -197,25 +197,20 @@ impl Link {
         }
         self.filling.store(self.now().max(1), Relaxed);
         let received = match call.sink() {
-            Some(Sink::Waiter(_)) => self.receive_into_reply(&mut reply),
+            Some(Sink::Waiter(_)) => {
+                let data = KVVec::from_elem(0, usize_of(header.data), GFP_KERNEL);
+                let destination = data.map_err(Error::from).map(|data| {
+                    reply.data = data;
+                    Destination::Buffer(&mut reply.data)
+                });
+                self.receive_data(destination, header.data)
+            }
             Some(Sink::Completion(completion)) => {
                 self.receive_data(completion.destination(header.data), header.data)
             }
             None => self.drop_data(header.data, EIO),
         }?;
         Ok(received.map(|()| reply))
-    }
-
-    fn receive_into_reply(&self, reply: &mut Reply) -> Result<Result, End> {
-        let length = reply.data_length;
-        match KVVec::from_elem(0, usize_of(length), GFP_KERNEL) {
-            Ok(data) => {
-                reply.data = data;
-                self.fill(&mut reply.data)?;
-                Ok(Ok(()))
-            }
-            Err(_) => self.drop_data(length, ENOMEM),
-        }
     }
 
     fn receive_data(
