@@ -27,9 +27,12 @@
 #include "helpers/global.h"
 #include "helpers/net.h"
 #include "helpers/netfs.h"
+#include "helpers/netlink.h"
 #include "helpers/stack.h"
 #include "helpers/task.h"
 #include "helpers/vfs.h"
+
+#include "../netlink/netlink_gen.h"
 
 /* Macros with casts, which bindgen cannot read. Sorted. */
 const int RUST_CONST_HELPER_ACL_TYPE_ACCESS = ACL_TYPE_ACCESS;

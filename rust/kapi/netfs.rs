@@ -131,23 +131,11 @@ impl<F: FileSystem> New<F> {
 impl<F: FileSystem> Inode<F> {
     /// Takes over a size that the owner of the file told.
     ///
-    /// Only for inodes with [`Operations`]. Pages beyond a smaller size are dropped. May sleep.
+    /// Only for inodes with [`Operations`]. Pages beyond a smaller size must be gone, or go after
+    /// this.
     pub fn resize_netfs(&self, size: u64) {
-        if size == self.size() {
-            return;
-        }
-        // SAFETY: The inode is valid; the lock serialises changes of the size.
-        unsafe {
-            bindings::inode_lock(self.as_raw());
-            let shrinks = size < self.size();
-            bindings::netfs_resize_file(self.netfs(), size, true);
-            if shrinks {
-                bindings::truncate_setsize(self.as_raw(), size as i64);
-            } else {
-                bindings::i_size_write(self.as_raw(), size as i64);
-            }
-            bindings::inode_unlock(self.as_raw());
-        }
+        // SAFETY: The inode is valid and one of the library's.
+        unsafe { bindings::netfs_set_size(self.netfs(), size as i64) };
     }
 
     /// Drops everything from the page cache, mapped or not. May sleep.

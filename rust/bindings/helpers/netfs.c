@@ -11,10 +11,14 @@ void hmdfs_helper_netfs_inode_init(struct netfs_inode *ictx, const struct netfs_
 	netfs_inode_init(ictx, ops, use_zero_point);
 }
 
-void hmdfs_helper_netfs_resize_file(struct netfs_inode *ictx, unsigned long long size,
-				    bool changed_on_server)
+void hmdfs_helper_netfs_set_size(struct netfs_inode *ictx, loff_t size)
 {
-	netfs_resize_file(ictx, size, changed_on_server);
+	struct inode *inode = &ictx->inode;
+
+	spin_lock(&inode->i_lock);
+	netfs_resize_file(ictx, size, true);
+	i_size_write(inode, size);
+	spin_unlock(&inode->i_lock);
 }
 
 void hmdfs_helper_netfs_wait_for_outstanding_io(struct inode *inode)

@@ -57,14 +57,14 @@ impl From<proto::Error> for End {
         if error == proto::Error::Version {
             return End(DownReason::Version, 0);
         }
-        pr_warn!("hmdfs: bad message from a peer: {}\n", error.as_str());
+        pr_warn!("bad message from a peer: {}\n", error.as_str());
         End(DownReason::Protocol, 0)
     }
 }
 
 /// The peer sent what is well formed and yet not allowed.
 fn violation(what: &str) -> End {
-    pr_warn!("hmdfs: a peer broke the protocol: {}\n", what);
+    pr_warn!("a peer broke the protocol: {}\n", what);
     End(DownReason::Protocol, 0)
 }
 
@@ -127,7 +127,7 @@ impl Link {
         let online = self.peer.link_came_up();
         if online {
             self.mount.peers.bump();
-            pr_info!("hmdfs: {} is online\n", self.peer.name());
+            pr_info!("{} is online\n", self.peer.name());
         }
         notify::link(&self.mount, self);
         if online {

@@ -84,11 +84,11 @@ impl Incoming {
         if self.is_too_old() {
             return self.reply(Status::ETIMEDOUT, &[], None);
         }
-        match link.mount.export.compound(&link.peer, &self.body) {
-            Ok(response) => self.reply(Status::Ok, &response.body, response.data.as_ref()),
+        match link.mount.export.compound(&*link.peer, &self.body) {
+            Ok(response) => self.reply(response.status, &response.body, response.data.as_ref()),
             Err(error) => {
                 pr_warn!(
-                    "hmdfs: bad request from {}: {}\n",
+                    "bad request from {}: {}\n",
                     link.peer.name(),
                     error.as_str()
                 );

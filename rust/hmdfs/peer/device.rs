@@ -2,12 +2,12 @@
 
 //! What is known of a device before anything is heard from it.
 
-use core::fmt;
 use hmdfs_model::security::{
     Access,
     Level, //
 };
 use hmdfs_proto::Name;
+use kernel::fmt;
 
 /// SHA-256 of a device's public key.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl DeviceName {
 /// For logs: what could disturb a terminal is escaped.
 impl fmt::Display for DeviceName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes().escape_ascii().fmt(formatter)
+        write!(formatter, "{}", self.as_bytes().escape_ascii())
     }
 }
 

@@ -130,7 +130,6 @@ fn open_as(mount: &Mount, inode: &Inode, node: &Node, path: &[Operation<'_>]) ->
             return Err(EPROTO.into());
         }
         node.set_beginning(Some(Beginning {
-            change: attributes.change,
             data: reply.data,
             end_of_file,
         }));

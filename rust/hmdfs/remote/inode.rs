@@ -33,7 +33,19 @@ use crate::{
 pub(crate) struct Node {
     peer: Arc<Peer>,
     handle: Handle,
-    known: Pin<KBox<Mutex<Known>>>,
+    state: Pin<KBox<State>>,
+}
+
+/// What changes.
+#[pin_data]
+struct State {
+    /// Held while pages are dropped, so it may not be taken on the way of a read.
+    #[pin]
+    known: Mutex<Known>,
+    /// The beginning of the file, which came with its opening, until it is closed. Taken on the
+    /// way of a read, under the locks of folios.
+    #[pin]
+    beginning: Mutex<Option<Beginning>>,
 }
 
 /// What the owner told last.
@@ -44,14 +56,10 @@ struct Known {
     query: u64,
     /// Queries are numbered as they are sent.
     queries: u64,
-    /// The beginning of the file, which came with its opening, until the page cache takes it.
-    beginning: Option<Beginning>,
 }
 
 /// The first bytes of a file.
 pub(super) struct Beginning {
-    /// The change attribute of the file that these are of.
-    pub(super) change: u64,
     pub(super) data: KVVec<u8>,
     /// Whether that is all of the file.
     pub(super) end_of_file: bool,
@@ -70,37 +78,32 @@ impl Node {
 
     /// Notes that the owner is about to be asked; gives the number for [`take`].
     pub(super) fn begin_query(&self) -> u64 {
-        let mut known = self.known.lock();
+        let mut known = self.state.known.lock();
         known.queries = known.queries.wrapping_add(1);
         known.queries
     }
 
     /// The attributes as last told, whatever their age.
     pub(super) fn attributes(&self) -> Attributes {
-        self.known.lock().attributes
+        self.state.known.lock().attributes
     }
 
     /// Whether the attributes may still be used.
     pub(super) fn is_fresh(&self, mount: &Mount) -> bool {
-        self.known.lock().validity.holds(mount.peers.generation())
+        self.state.known.lock().validity.holds(mount.peers.generation())
     }
 
+    /// Keeps the beginning of the file for the reads that follow its opening, or gives it up.
     pub(super) fn set_beginning(&self, beginning: Option<Beginning>) {
-        self.known.lock().beginning = beginning;
+        *self.state.beginning.lock() = beginning;
     }
 
-    /// Calls `use_it` with the beginning of the file, if it is there and of the version that the
-    /// attributes are of.
+    /// Calls `use_it` with the beginning of the file, if it is there.
     pub(super) fn with_beginning<R>(
         &self,
         use_it: impl FnOnce(&Beginning) -> Option<R>,
     ) -> Option<R> {
-        let known = self.known.lock();
-        let beginning = known.beginning.as_ref()?;
-        if beginning.change != known.attributes.change {
-            return None;
-        }
-        use_it(beginning)
+        (*self.state.beginning.lock()).as_ref().and_then(use_it)
     }
 }
 
@@ -117,17 +120,19 @@ pub(crate) fn iget(
     let node = Node {
         peer: peer.clone(),
         handle,
-        known: KBox::pin_init(
-            new_mutex!(
-                Known {
-                    attributes: *attributes,
-                    validity: mount.lease(),
-                    query: 0,
-                    queries: 0,
-                    beginning: None,
-                },
-                "hmdfs::remote::Known"
-            ),
+        state: KBox::pin_init(
+            pin_init!(State {
+                known <- new_mutex!(
+                    Known {
+                        attributes: *attributes,
+                        validity: mount.lease(),
+                        query: 0,
+                        queries: 0,
+                    },
+                    "hmdfs::remote::Known"
+                ),
+                beginning <- new_mutex!(None, "hmdfs::remote::Beginning"),
+            }),
             GFP_KERNEL,
         )?,
     };
@@ -182,7 +187,7 @@ pub(super) fn take(
     query: u64,
     attributes: &Attributes,
 ) -> Result {
-    let mut known = node.known.lock();
+    let mut known = node.state.known.lock();
     if query < known.query {
         return Ok(());
     }
@@ -193,7 +198,7 @@ pub(super) fn take(
     inode.set_attributes(&vfs_attributes(attributes));
     if attributes.is_regular() {
         if changed {
-            known.beginning = None;
+            node.set_beginning(None);
             if inode.has_pages() {
                 inode.invalidate_pages()?;
             }

@@ -111,6 +111,8 @@ impl RegularFile {
     /// at the end of the file, and in front of a place that cannot be read.
     pub fn splice_read(&self, offset: u64, length: usize) -> Result<PageRun> {
         let position = i64::try_from(offset)?;
+        // A range that ends above the highest position would be refused as a whole.
+        let length = length.min(usize::try_from(i64::MAX.saturating_sub(position))?);
         let mut run = PageRun::new();
         if length == 0 {
             return Ok(run);

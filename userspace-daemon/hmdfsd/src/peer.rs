@@ -75,6 +75,11 @@ impl Peer {
         self.next = None;
     }
 
+    /// Whether dialling is neither under way nor planned.
+    pub fn is_idle(&self) -> bool {
+        self.next.is_none() && !self.dialling
+    }
+
     /// When to dial next.
     pub fn due(&self) -> Option<Instant> {
         self.next
@@ -138,8 +143,10 @@ mod tests {
         let now = Instant::now();
         let mut peer = peer(false, &["a:1"]);
         assert_eq!(peer.due(), None);
+        assert!(peer.is_idle());
         peer.dial_now(now);
         assert!(peer.begin(now));
+        assert!(!peer.is_idle());
         peer.dial_now(now);
         assert!(!peer.begin(now));
         peer.end();

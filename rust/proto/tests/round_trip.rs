@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! What is written is what is read.
+
+mod common;
+
+use common::*;
+use hmdfs_proto::{
+    Decoder, Encoder, Entry, Error, Header, Hello, Name, Operation, Outcome, ReplyReader,
+    ReplyWriter, RequestReader, RequestWriter, Status, MAX_OPERATIONS, MAX_SYMLINK,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn encode_request(operations: &[Operation<'_>]) -> Vec<u8> {
+    let mut body = vec![0; 2 + operations.len() * RequestWriter::MAX_OPERATION_SIZE];
+    let mut writer = RequestWriter::new(&mut body).unwrap();
+    for operation in operations {
+        writer.push(operation).unwrap();
+    }
+    let length = writer.len();
+    body.truncate(length);
+    body
+}
+
+/// Writes one outcome, checks its size, and hands it to `check` as it was read.
+fn round_trip(
+    operation: &Operation<'_>,
+    outcome: &Outcome<'_>,
+    check: impl FnOnce(Outcome<'_>) -> bool,
+) -> bool {
+    let mut body = vec![0; 8192];
+    let mut writer = ReplyWriter::new(&mut body).unwrap();
+    writer.push(operation, outcome).unwrap();
+    let length = writer.len();
+    let mut reader = ReplyReader::new(&body[..length]).unwrap();
+    check(reader.next(operation).unwrap().unwrap())
+}
+
+proptest! {
+    #[test]
+    fn headers_survive(header in headers()) {
+        prop_assert_eq!(Header::decode(&header.encode()), Ok(header));
+    }
+
+    #[test]
+    fn hellos_survive(hello in hellos()) {
+        let mut buffer = [0; Hello::SIZE];
+        hello.encode(&mut Encoder::new(&mut buffer)).unwrap();
+        prop_assert_eq!(Hello::decode(&buffer), Ok(hello));
+    }
+
+    #[test]
+    fn requests_survive(
+        name in names(),
+        front in vec(operations(), 0..31),
+        back in vec(operations(), 0..31),
+        read in proptest::option::of(reads()),
+    ) {
+        let mut written = front;
+        written.push(Operation::Walk(Name::new(&name).unwrap()));
+        written.extend(back);
+        written.extend(read);
+        let body = encode_request(&written);
+        let read: Result<Vec<_>, _> = RequestReader::new(&body).unwrap().collect();
+        prop_assert_eq!(read, Ok(written));
+    }
+
+    #[test]
+    fn a_read_in_front_of_another_operation_is_misplaced(
+        read in reads(), operation in operations(),
+    ) {
+        let body = encode_request(&[read, operation]);
+        let first = RequestReader::new(&body).unwrap().next();
+        prop_assert_eq!(first, Some(Err(Error::Misplaced)));
+    }
+
+    #[test]
+    fn outcomes_survive(
+        handle in handles(),
+        attributes in attributes(),
+        file_system in file_systems(),
+        length in any::<u32>(),
+        end in any::<bool>(),
+        target in vec(1u8.., 1..=MAX_SYMLINK),
+    ) {
+        let read = Operation::Read { offset: 0, length: 1 };
+        prop_assert!(round_trip(
+            &Operation::GetHandle,
+            &Outcome::Handle(handle),
+            |outcome| matches!(outcome, Outcome::Handle(read) if read == handle),
+        ));
+        prop_assert!(round_trip(
+            &Operation::GetAttributes,
+            &Outcome::Attributes(attributes),
+            |outcome| matches!(outcome, Outcome::Attributes(read) if read == attributes),
+        ));
+        prop_assert!(round_trip(
+            &Operation::StatFileSystem,
+            &Outcome::FileSystem(file_system),
+            |outcome| matches!(outcome, Outcome::FileSystem(read) if read == file_system),
+        ));
+        let survived = round_trip(
+            &read,
+            &Outcome::Read { length, end_of_file: end },
+            |outcome| matches!(
+                outcome,
+                Outcome::Read { length: l, end_of_file: e } if l == length && e == end
+            ),
+        );
+        prop_assert!(survived);
+        prop_assert!(round_trip(
+            &Operation::ReadLink,
+            &Outcome::Target(&target),
+            |outcome| matches!(outcome, Outcome::Target(read) if read == target),
+        ));
+        for operation in [Operation::Root, Operation::Open] {
+            prop_assert!(round_trip(
+                &operation,
+                &Outcome::Done,
+                |outcome| matches!(outcome, Outcome::Done),
+            ));
+        }
+    }
+
+    #[test]
+    fn listings_survive(
+        named in vec((entries(), names()), 0..40), end in any::<bool>(), room in 0usize..8192,
+    ) {
+        let operation = Operation::ReadDirectory { cookie: 0, limit: 0, plus: true };
+        let expected: Vec<Entry<'_>> = named
+            .iter()
+            .map(|(entry, name)| Entry { name: Name::new(name).unwrap(), ..*entry })
+            .collect();
+        let mut body = vec![0; 2 + ReplyWriter::OUTCOME_HEADER + 1 + room];
+        let mut writer = ReplyWriter::new(&mut body).unwrap();
+        let mut written = 0;
+        writer
+            .directory(&operation, |encoder| {
+                for entry in &expected {
+                    if entry.encode(encoder).is_err() {
+                        break;
+                    }
+                    written += 1;
+                }
+                Ok(end)
+            })
+            .unwrap();
+        let length = writer.len();
+        let mut reader = ReplyReader::new(&body[..length]).unwrap();
+        let Ok(Ok(Outcome::Directory { entries, end_of_directory })) = reader.next(&operation)
+        else {
+            return Err(TestCaseError::fail("not a listing"));
+        };
+        let read: Result<Vec<_>, _> = entries.collect();
+        prop_assert_eq!(read.unwrap(), &expected[..written]);
+        prop_assert_eq!(end_of_directory, end);
+    }
+
+    #[test]
+    fn sizes_of_entries_are_as_announced((entry, name) in (entries(), names())) {
+        let entry = Entry { name: Name::new(&name).unwrap(), ..entry };
+        let mut buffer = [0; Entry::MAX_SIZE];
+        let mut encoder = Encoder::new(&mut buffer);
+        entry.encode(&mut encoder).unwrap();
+        let length = encoder.len();
+        prop_assert!(length >= Entry::MIN_SIZE + name.len());
+        let mut decoder = Decoder::new(&buffer[..length]);
+        prop_assert_eq!(Entry::decode(&mut decoder), Ok(entry));
+        prop_assert_eq!(decoder.finish(), Ok(()));
+    }
+
+    #[test]
+    fn failures_survive(operations in vec(operations(), 1..10), status in statuses()) {
+        prop_assume!(status != Status::Ok);
+        let mut body = [0; 1024];
+        let mut writer = ReplyWriter::new(&mut body).unwrap();
+        for operation in &operations {
+            writer.fail(operation, status).unwrap();
+        }
+        let length = writer.len();
+        let mut reader = ReplyReader::new(&body[..length]).unwrap();
+        for operation in &operations {
+            prop_assert_eq!(reader.next(operation).unwrap().unwrap_err(), status);
+        }
+        prop_assert_eq!(reader.next(&operations[0]).unwrap_err(), Error::Truncated);
+    }
+}
+
+#[test]
+fn a_request_has_at_most_so_many_operations() {
+    let mut body = vec![0; 65536];
+    let mut writer = RequestWriter::new(&mut body).unwrap();
+    for _ in 0..MAX_OPERATIONS {
+        writer.push(&Operation::Root).unwrap();
+    }
+    assert_eq!(writer.push(&Operation::Root), Err(Error::TooLong));
+    let length = writer.len();
+    let count = RequestReader::new(&body[..length]).unwrap().count();
+    assert_eq!(count, usize::from(MAX_OPERATIONS));
+}
+
+#[test]
+fn what_does_not_fit_leaves_no_trace() {
+    let mut body = [0; 2 + ReplyWriter::OUTCOME_HEADER + 20];
+    let mut writer = ReplyWriter::new(&mut body).unwrap();
+    writer.push(&Operation::Root, &Outcome::Done).unwrap();
+    let before = writer.len();
+    let too_long = [b'x'; 30];
+    assert_eq!(
+        writer.push(&Operation::ReadLink, &Outcome::Target(&too_long)),
+        Err(Error::TooLong)
+    );
+    assert_eq!(writer.len(), before);
+    let mut reader = ReplyReader::new(&body[..before]).unwrap();
+    assert!(matches!(
+        reader.next(&Operation::Root),
+        Ok(Ok(Outcome::Done))
+    ));
+    assert_eq!(
+        reader.next(&Operation::ReadLink).unwrap_err(),
+        Error::Truncated
+    );
+}
