@@ -127,11 +127,14 @@ pub(crate) struct Link {
     courier: Work<Link, 1>,
     #[pin]
     tick: DelayedWork<Link, 2>,
+    #[pin]
+    tidy: Work<Link, 3>,
 }
 
 impl_has_work! {
     impl HasWork<Self, 0> for Link { self.finish }
     impl HasWork<Self, 1> for Link { self.courier }
+    impl HasWork<Self, 3> for Link { self.tidy }
 }
 
 impl_has_delayed_work! {
@@ -162,21 +165,8 @@ impl Link {
     ) -> Result<u32, StartError> {
         socket.adopt().map_err(StartError::Unfit)?;
         let link = Self::new(mount, peer, socket, role).map_err(StartError::Other)?;
-        let in_use = mount
-            .peers
-            .find_link(|other| other.socket.is_same(&link.socket).then_some(()));
-        if in_use.is_some() {
-            return Err(StartError::InUse);
-        }
         // From here on whoever shuts the mount down waits for the link.
-        mount
-            .peers
-            .while_open(|| {
-                peer.add_link(&link).map_err(StartError::Refused)?;
-                mount.peers.link_began();
-                Ok(())
-            })
-            .ok_or(StartError::Unmounting)??;
+        mount.peers.admit(&link)?;
         link.schedule_tick();
         match link.spawn_receiver() {
             Ok(()) => Ok(link.id),
@@ -210,6 +200,7 @@ impl Link {
                 finish <- new_work!("Link::finish"),
                 courier <- new_work!("Link::courier"),
                 tick <- new_delayed_work!("Link::tick"),
+                tidy <- new_work!("Link::tidy"),
             }),
             GFP_KERNEL,
         )
@@ -233,6 +224,11 @@ impl Link {
     /// Number of the link, unique among those of its mount.
     pub(crate) fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Whether the two use one connection.
+    pub(crate) fn shares_socket(&self, other: &Self) -> bool {
+        self.socket.is_same(&other.socket)
     }
 
     /// Which side opened the connection.
@@ -294,6 +290,7 @@ impl Link {
         notify::link(&self.mount, self);
         if offline {
             notify::device(&self.mount, &self.peer);
+            self.tidy();
         } else {
             self.pump();
         }

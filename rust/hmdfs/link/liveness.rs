@@ -51,6 +51,9 @@ const GREETING: i64 = 10_000 * MILLISECOND;
 /// not end at its deadline.
 const FILLING: i64 = 20_000 * MILLISECOND;
 
+/// Files that peers do not use any more are looked for once in so many ticks.
+const TIDY: u64 = 8;
+
 /// Most PINGs of the peer that wait for their answer.
 const MAX_PONGS: usize = 8;
 
@@ -60,6 +63,7 @@ const PING: u64 = 1 << 63;
 /// PINGs in both directions.
 pub(super) struct Pulse {
     count: u64,
+    ticks: u64,
     wanted: bool,
     sent: Option<(u64, Instant<Monotonic>)>,
     pongs: [u64; MAX_PONGS],
@@ -70,11 +74,18 @@ impl Pulse {
     pub(super) const fn new() -> Self {
         Self {
             count: 0,
+            ticks: 0,
             wanted: false,
             sent: None,
             pongs: [0; MAX_PONGS],
             pending: 0,
         }
+    }
+
+    /// Counts a tick, and says whether it is time to tidy up.
+    fn tick(&mut self) -> bool {
+        self.ticks = self.ticks.wrapping_add(1);
+        self.ticks.is_multiple_of(TIDY)
     }
 
     /// The next message for the courier.
@@ -166,6 +177,9 @@ impl Link {
             .add(usize::try_from(expired).unwrap_or(usize::MAX));
         if !greeting && silence > QUIET {
             self.ping();
+        }
+        if self.pulse.lock().tick() {
+            self.tidy();
         }
         self.schedule_tick();
     }
