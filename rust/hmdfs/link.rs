@@ -94,6 +94,9 @@ use state::State;
 /// How many requests a peer may have waiting here on one link.
 pub(crate) const WINDOW: u16 = 64;
 
+/// Feature bits that this side offers in HELLO. There are none yet.
+pub(crate) const FEATURES: u64 = 0;
+
 /// One connection to a peer.
 #[pin_data]
 pub(crate) struct Link {

@@ -14,6 +14,8 @@
 
 pub(crate) mod call;
 pub(crate) mod device;
+#[cfg(HMDFS_KUNIT)]
+mod kunit;
 mod queue;
 mod table;
 

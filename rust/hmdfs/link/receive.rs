@@ -8,7 +8,7 @@ use super::{
         Reply, //
     },
     serve::Incoming,
-    status_error, DownReason, Link, WINDOW,
+    status_error, DownReason, Link, FEATURES, WINDOW,
 };
 use crate::{
     control::notify,
@@ -91,7 +91,7 @@ impl Link {
         Hello {
             version_min: proto::VERSION_MIN,
             version_max: proto::VERSION_MAX,
-            features: 0,
+            features: FEATURES,
             epoch: self.mount.epoch,
             window: WINDOW,
         }
