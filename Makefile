@@ -39,9 +39,12 @@ kernel: preflight ## build both kernels, production and debug
 	@tools/kernel production
 	@tools/kernel debug
 
+# A kernel that clang built needs modules that clang built.
+kdir_llvm = $(if $(shell grep -sx CONFIG_CC_IS_CLANG=y $(KDIR)/.config),LLVM=1)
+
 ifdef KDIR
 modules: ## build hmdfs.ko; KDIR=DIR: for that kernel's build tree, with the host's compilers
-	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+	$(MAKE) -C $(KDIR) M=$(CURDIR) $(kdir_llvm) modules
 else
 modules: preflight
 	@tools/module production

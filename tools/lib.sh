@@ -30,7 +30,9 @@ with_progress() {
 	local title=$1 log=$2 start=$SECONDS status=0 shown=0 pid
 	shift 2
 	say "$title (log: $log)"
-	"$@" >"$log" 2>&1 </dev/null &
+	# bwrap takes the place of the subshell, so that it ends, with all that runs
+	# in it, whenever this script does, even when that is killed.
+	{ replace=exec && "$@"; } >"$log" 2>&1 </dev/null &
 	pid=$!
 	# An interrupt must not leave the build running behind the prompt.
 	trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
@@ -65,7 +67,7 @@ artifact() {
 	if [ ! -d "$final" ]; then
 		mkdir -p "$HMDFS_CACHE/log"
 		(
-			flock 9
+			flock -n 9 || { say "wait for another run that makes $kind" && flock 9; }
 			[ ! -d "$final" ] || exit 0
 			partial=$HMDFS_CACHE/.partial-$kind
 			rm -rf "$partial"
@@ -96,11 +98,11 @@ in_root() {
 		esac
 	done
 	local args=(--ro-bind "$root" / --dev /dev --proc /proc --ro-bind /sys /sys
-		--tmpfs /tmp --tmpfs /run --bind "$HMDFS_TOP" /src --bind "$HMDFS_CACHE" /cache
+		--tmpfs /tmp --tmpfs /var/tmp --tmpfs /run --bind "$HMDFS_TOP" /src --bind "$HMDFS_CACHE" /cache
 		"${mounts[@]}" --ro-bind /etc/resolv.conf /etc/resolv.conf
 		--setenv HOME /tmp --setenv LANG C.UTF-8 --setenv CARGO_HOME /cache/cargo
 		--setenv PATH /usr/sbin:/usr/bin:/sbin:/bin --unsetenv CARGO
-		--chdir /src --die-with-parent)
+		--chdir /src --unshare-pid --die-with-parent)
 	if [ -f /etc/ssl/certs/ca-certificates.crt ]; then
 		args+=(--ro-bind /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt)
 	fi
@@ -108,7 +110,7 @@ in_root() {
 	for device in /dev/kvm /dev/vhost-vsock; do
 		if [ -e "$device" ]; then args+=(--dev-bind-try "$device" "$device"); fi
 	done
-	bwrap "${args[@]}" -- "$@"
+	${replace:-} bwrap "${args[@]}" -- "$@"
 }
 
 # Prints where a file is inside the build root. Usage: inside PATH

@@ -16,7 +16,10 @@
 #![crate_name = "hmdfs"]
 #![forbid(unsafe_code)]
 
-use hmdfs_kapi::fs;
+use hmdfs_kapi::{
+    fs,
+    netlink, //
+};
 use kernel::prelude::*;
 
 mod control;
@@ -47,11 +50,13 @@ module! {
 struct Hmdfs {
     #[pin]
     file_system: fs::Registration<mount::Hmdfs>,
+    netlink: netlink::Registration,
 }
 
 impl kernel::InPlaceModule for Hmdfs {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            netlink: netlink::Registration::new::<control::Control>()?,
             file_system <- fs::Registration::new(module),
         })
     }

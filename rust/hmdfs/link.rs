@@ -281,7 +281,7 @@ impl Link {
         let offline = self.peer.remove_link(self, was_up);
         let name = self.peer.name();
         pr_info!(
-            "hmdfs: link {} to {} is down: {} ({})\n",
+            "link {} to {} is down: {} ({})\n",
             self.id,
             name,
             reason.as_str(),
@@ -289,7 +289,7 @@ impl Link {
         );
         if offline {
             self.mount.peers.bump();
-            pr_info!("hmdfs: {} is offline\n", name);
+            pr_info!("{} is offline\n", name);
         }
         notify::link(&self.mount, self);
         if offline {

@@ -25,13 +25,14 @@ pub(crate) use device::{
 };
 pub(crate) use table::Peers;
 
-use crate::link::{
-    request::{
+use crate::{
+    export::Client,
+    link::{
         Completion,
+        Link,
         Reply,
         Request, //
     },
-    Link, //
 };
 use call::{
     Call,
@@ -427,21 +428,21 @@ impl Peer {
     }
 }
 
+impl Client for Peer {
+    fn access(&self) -> Access {
+        Peer::access(self)
+    }
+
+    fn level(&self) -> Option<u8> {
+        Peer::level(self).map(Level::number)
+    }
+}
+
 impl WorkItem for Peer {
     type Pointer = Arc<Peer>;
 
     fn run(this: Arc<Peer>) {
         let _nofs = NofsScope::enter();
         this.run_pump();
-    }
-}
-
-impl crate::export::Client for Peer {
-    fn access(&self) -> Access {
-        self.access()
-    }
-
-    fn level(&self) -> Option<u8> {
-        self.level().map(Level::number)
     }
 }

@@ -194,7 +194,7 @@ impl dentry::Operations<Hmdfs> for DentryOps {
             Node::Remote(node) => {
                 remote::directory::revalidate(&mount, node, name, dentry, intent)
             }
-            Node::Local(node) => local::revalidate(node, name, dentry),
+            Node::Local(_) => local::revalidate(dir, name, dentry),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod kthread;
 pub mod memalloc;
 pub mod net;
 pub mod netfs;
+pub mod netlink;
 pub mod page_run;
 pub mod random;
 pub mod signal;

@@ -57,14 +57,14 @@ impl From<proto::Error> for End {
         if error == proto::Error::Version {
             return End(DownReason::Version, 0);
         }
-        pr_warn!("hmdfs: bad message from a peer: {}\n", error.as_str());
+        pr_warn!("bad message from a peer: {}\n", error.as_str());
         End(DownReason::Protocol, 0)
     }
 }
 
 /// The peer sent what is well formed and yet not allowed.
 fn violation(what: &str) -> End {
-    pr_warn!("hmdfs: a peer broke the protocol: {}\n", what);
+    pr_warn!("a peer broke the protocol: {}\n", what);
     End(DownReason::Protocol, 0)
 }
 
@@ -127,7 +127,7 @@ impl Link {
         let online = self.peer.link_came_up();
         if online {
             self.mount.peers.bump();
-            pr_info!("hmdfs: {} is online\n", self.peer.name());
+            pr_info!("{} is online\n", self.peer.name());
         }
         notify::link(&self.mount, self);
         if online {
@@ -197,25 +197,20 @@ impl Link {
         }
         self.filling.store(self.now().max(1), Relaxed);
         let received = match call.sink() {
-            Some(Sink::Waiter(_)) => self.receive_into_reply(&mut reply),
+            Some(Sink::Waiter(_)) => {
+                let data = KVVec::from_elem(0, usize_of(header.data), GFP_KERNEL);
+                let destination = data.map_err(Error::from).map(|data| {
+                    reply.data = data;
+                    Destination::Buffer(&mut reply.data)
+                });
+                self.receive_data(destination, header.data)
+            }
             Some(Sink::Completion(completion)) => {
                 self.receive_data(completion.destination(header.data), header.data)
             }
             None => self.drop_data(header.data, EIO),
         }?;
         Ok(received.map(|()| reply))
-    }
-
-    fn receive_into_reply(&self, reply: &mut Reply) -> Result<Result, End> {
-        let length = reply.data_length;
-        match KVVec::from_elem(0, usize_of(length), GFP_KERNEL) {
-            Ok(data) => {
-                reply.data = data;
-                self.fill(&mut reply.data)?;
-                Ok(Ok(()))
-            }
-            Err(_) => self.drop_data(length, ENOMEM),
-        }
     }
 
     fn receive_data(

@@ -88,7 +88,7 @@ impl Incoming {
             Ok(response) => self.reply(response.status, &response.body, response.data.as_ref()),
             Err(error) => {
                 pr_warn!(
-                    "hmdfs: bad request from {}: {}\n",
+                    "bad request from {}: {}\n",
                     link.peer.name(),
                     error.as_str()
                 );

@@ -180,11 +180,6 @@ impl Peers {
         self.find(|peer| peer.id() == id)
     }
 
-    /// The device of this number.
-    pub(crate) fn by_number(&self, number: u32) -> Option<Arc<Peer>> {
-        self.find(|peer| peer.number() == number)
-    }
-
     /// The device of this name.
     pub(crate) fn by_name(&self, name: &[u8]) -> Option<Arc<Peer>> {
         self.find(|peer| peer.name().as_bytes() == name)

@@ -11,7 +11,10 @@ use super::{
         Unfit, //
     }, //
 };
-use crate::signal::BlockedSignals;
+use crate::{
+    page_run::PageRun,
+    signal::BlockedSignals, //
+};
 use core::{
     mem::{
         size_of,
@@ -22,7 +25,6 @@ use core::{
         NonNull, //
     },
 };
-use crate::page_run::PageRun;
 use hmdfs_bindings as bindings;
 use kernel::{
     error::to_result,
@@ -321,43 +323,28 @@ impl Socket {
         unsafe { self.send_message(&mut message, alert.len()) }
     }
 
-    /// Sends the bytes of `run` without copying them: they are encrypted from where they are.
-    ///
-    /// May sleep until the peer reads. An error leaves the connection of no use.
+    /// Sends the bytes of `run` without copying them; see [`Socket::send`] for what
+    /// else is to be known.
     pub fn send_pages(&self, run: &PageRun) -> Result {
-        // SAFETY: A run holds references to its pages, which are those of files or were
-        // allocated as pages, and its vectors hold as many bytes as it has.
-        unsafe { self.send_bio_vecs(run.bio_vecs(), run.len()) }
-    }
-
-    /// Sends the pages of `vectors`, `length` bytes in all, without copying them.
-    ///
-    /// # Safety
-    ///
-    /// The pages must be valid, must not be of the slab, and the vectors must hold
-    /// `length` bytes.
-    unsafe fn send_bio_vecs(
-        &self,
-        vectors: &[bindings::bio_vec],
-        length: usize,
-    ) -> Result {
+        let vectors = run.bio_vecs();
         let mut message = bindings::msghdr {
             msg_flags: bindings::MSG_SPLICE_PAGES | bindings::MSG_NOSIGNAL,
             ..Default::default()
         };
-        // SAFETY: The vectors outlive `message`; the rest by the safety requirements.
+        // SAFETY: The vectors outlive `message`, and have as many bytes as the run
+        // says.
         unsafe {
             bindings::iov_iter_bvec(
                 &raw mut message.msg_iter,
                 bindings::ITER_SOURCE,
                 vectors.as_ptr(),
                 vectors.len(),
-                length,
+                run.len(),
             )
         };
-        // SAFETY: By the safety requirements. The pages are encrypted into memory of
-        // the socket before the call returns.
-        unsafe { self.send_message(&mut message, length) }
+        // SAFETY: The run refers to its pages, none of which is of the slab. They are
+        // encrypted into memory of the socket before the call returns.
+        unsafe { self.send_message(&mut message, run.len()) }
     }
 
     /// # Safety

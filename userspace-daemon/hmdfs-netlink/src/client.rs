@@ -55,7 +55,7 @@ impl Client {
     /// [`Error::NoFamily`] when the module is not loaded; [`Error::Io`] when netlink fails.
     pub fn connect() -> Result<Self, Error> {
         let mut client = Client {
-            socket: Socket::open(Some(TIMEOUT))?,
+            socket: Socket::open(libc::NETLINK_GENERIC, Some(TIMEOUT))?,
             family: Family::default(),
             sequence: 0,
             buffer: Vec::new(),
@@ -268,7 +268,7 @@ impl Client {
     /// # Errors
     /// As [`Client::instance`].
     pub fn subscribe(&self) -> Result<Events, Error> {
-        let socket = Socket::open(None)?;
+        let socket = Socket::open(libc::NETLINK_GENERIC, None)?;
         socket.enlarge_buffer(EVENT_BUFFER)?;
         socket.join(self.family.events)?;
         Ok(Events {

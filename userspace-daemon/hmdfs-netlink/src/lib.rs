@@ -10,11 +10,13 @@
 mod client;
 mod error;
 pub mod message;
+mod network;
 mod socket;
 mod types;
 pub mod uapi;
 
 pub use client::{Client, Events};
 pub use error::{Error, Refusal};
+pub use network::NetworkChanges;
 pub use types::{Device, DeviceSettings, Event, Instance, Link, LinkStats, PeerId};
 pub use uapi::{Access, DownReason, LinkRole, LinkState};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A generic netlink socket.
+//! A netlink socket.
 
 use std::io;
 use std::mem::size_of;
@@ -21,14 +21,15 @@ fn last(call: &'static str) -> Error {
 }
 
 impl Socket {
-    /// Opens a socket whose receiving gives up after `timeout`; `None` makes it non-blocking.
-    pub(crate) fn open(timeout: Option<Duration>) -> Result<Self, Error> {
+    /// Opens a socket of `protocol` whose receiving gives up after `timeout`; `None` makes it
+    /// non-blocking.
+    pub(crate) fn open(protocol: libc::c_int, timeout: Option<Duration>) -> Result<Self, Error> {
         let mut kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
         if timeout.is_none() {
             kind |= libc::SOCK_NONBLOCK;
         }
         // SAFETY: socket(2) takes no pointers.
-        let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_GENERIC) };
+        let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, protocol) };
         if fd < 0 {
             return Err(last("socket"));
         }

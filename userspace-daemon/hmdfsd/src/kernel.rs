@@ -2,13 +2,17 @@
 
 //! The kernel's side: waits for the module and the mount, and carries requests to it.
 
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hmdfs_netlink::{Client, Error, Event, Events, Instance};
+use hmdfs_netlink::{
+    Client, Device, DeviceSettings, Error, Event, Events, Instance, Link, LinkRole, PeerId,
+};
 use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::backoff::{self, Backoff};
 
@@ -17,13 +21,72 @@ const FIRST: Duration = Duration::from_millis(500);
 /// was loaded again.
 const LAST: Duration = Duration::from_secs(5);
 
+/// What the daemon asks of the kernel; each is one operation of the interface.
+#[allow(clippy::missing_errors_doc)]
+pub trait Requests: Send {
+    /// The mount, if there is one.
+    fn instance(&mut self) -> Result<Option<Instance>, Error>;
+    /// Makes a device known, or changes it.
+    fn device_set(&mut self, settings: &DeviceSettings) -> Result<(), Error>;
+    /// Forgets a device.
+    fn device_del(&mut self, peer: &PeerId) -> Result<(), Error>;
+    /// All devices that the mount knows.
+    fn devices(&mut self) -> Result<Vec<Device>, Error>;
+    /// Hands a connection over; returns the link's number.
+    fn link_add(&mut self, peer: &PeerId, fd: BorrowedFd<'_>, role: LinkRole)
+        -> Result<u32, Error>;
+    /// Ends a link.
+    fn link_del(&mut self, link: u32) -> Result<(), Error>;
+    /// All links.
+    fn links(&mut self) -> Result<Vec<Link>, Error>;
+}
+
+impl Requests for Client {
+    fn instance(&mut self) -> Result<Option<Instance>, Error> {
+        Client::instance(self)
+    }
+    fn device_set(&mut self, settings: &DeviceSettings) -> Result<(), Error> {
+        Client::device_set(self, settings)
+    }
+    fn device_del(&mut self, peer: &PeerId) -> Result<(), Error> {
+        Client::device_del(self, peer)
+    }
+    fn devices(&mut self) -> Result<Vec<Device>, Error> {
+        Client::devices(self)
+    }
+    fn link_add(
+        &mut self,
+        peer: &PeerId,
+        fd: BorrowedFd<'_>,
+        role: LinkRole,
+    ) -> Result<u32, Error> {
+        Client::link_add(self, peer, fd, role)
+    }
+    fn link_del(&mut self, link: u32) -> Result<(), Error> {
+        Client::link_del(self, link)
+    }
+    fn links(&mut self) -> Result<Vec<Link>, Error> {
+        Client::links(self)
+    }
+}
+
+/// After so much silence the kernel is asked whether all is as it was.
+const CERTAINTY: Duration = Duration::from_secs(60);
+
 /// Carries requests to the kernel, from a thread where they may take their time.
-#[derive(Clone, Debug)]
-pub struct Kernel(Arc<Mutex<Client>>);
+#[derive(Clone)]
+pub struct Kernel(Arc<Mutex<dyn Requests>>);
+
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Kernel")
+    }
+}
 
 impl Kernel {
-    fn new(client: Client) -> Self {
-        Kernel(Arc::new(Mutex::new(client)))
+    /// Carries requests to `requests`.
+    pub fn new(requests: impl Requests + 'static) -> Self {
+        Kernel(Arc::new(Mutex::new(requests)))
     }
 
     /// Makes one or more requests.
@@ -32,11 +95,11 @@ impl Kernel {
     /// Those of `request`, and [`Error::Io`] when the thread died.
     pub async fn call<T: Send + 'static>(
         &self,
-        request: impl FnOnce(&mut Client) -> Result<T, Error> + Send + 'static,
+        request: impl FnOnce(&mut dyn Requests) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let client = self.0.clone();
         let thread = tokio::task::spawn_blocking(move || {
-            request(&mut client.lock().unwrap_or_else(PoisonError::into_inner))
+            request(&mut *client.lock().unwrap_or_else(PoisonError::into_inner))
         });
         thread
             .await
@@ -53,7 +116,7 @@ pub enum Notice {
     NotMounted(String),
     /// Something changed.
     Event(Event),
-    /// Notifications were lost: ask again for everything.
+    /// Notifications were lost, or none came for long: ask again for everything.
     Lost,
 }
 
@@ -88,16 +151,16 @@ async fn observe(notices: &mpsc::Sender<Notice>, backoff: &mut Backoff) -> Resul
         return Ok(());
     }
     loop {
-        let news = match next(&mut events).await {
-            Err(Error::Overrun) => {
-                // What was lost may be the unmounting itself.
-                let now = kernel.call(Client::instance).await?;
+        let news = match timeout(CERTAINTY, next(&mut events)).await {
+            // What was lost may be the unmounting itself.
+            Ok(Err(Error::Overrun)) | Err(_) => {
+                let now = kernel.call(|requests| requests.instance()).await?;
                 if now.is_none_or(|now| now.id != id) {
                     return Ok(());
                 }
                 vec![Notice::Lost]
             }
-            other => other?.into_iter().map(Notice::Event).collect(),
+            Ok(other) => other?.into_iter().map(Notice::Event).collect(),
         };
         for notice in news {
             if let Notice::Event(Event::Instance(now)) = &notice {
@@ -136,7 +199,7 @@ async fn wait_for_mount(
             }
         }
     };
-    let result = tokio::time::timeout(backoff.wait(backoff::random()), mounted).await;
+    let result = timeout(backoff.wait(backoff::random()), mounted).await;
     if result.is_ok() {
         backoff.reset();
     }

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use hmdfs_netlink::{LinkRole, LinkState, PeerId};
+use hmdfs_netlink::{Link, LinkRole, LinkState, PeerId};
 use hmdfs_tls::DeviceId;
 
 /// Two links that came up within this time were dialled by both sides at once. A link that comes
@@ -24,6 +24,19 @@ pub struct KnownLink {
     pub state: LinkState,
     /// When it came up; `None` when that was before the daemon looked.
     pub since: Option<Instant>,
+}
+
+impl KnownLink {
+    /// The kernel's link, up since `since`.
+    pub fn of(link: &Link, since: Option<Instant>) -> Self {
+        KnownLink {
+            id: link.id,
+            peer: link.peer_id,
+            role: link.role,
+            state: link.state,
+            since,
+        }
+    }
 }
 
 /// What this side is on the link that stays when both have dialled: the one that the device with

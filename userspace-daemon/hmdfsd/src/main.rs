@@ -12,6 +12,7 @@ mod daemon;
 mod kernel;
 mod links;
 mod listener;
+mod network;
 mod numbers;
 mod peer;
 mod policy;
@@ -119,6 +120,7 @@ async fn serve(daemon: Daemon) -> Result<(), String> {
     let (notice, notices) = mpsc::channel(64);
     let (arrival, arrivals) = mpsc::channel(64);
     let (question, questions) = mpsc::channel(16);
+    let (change, changes) = mpsc::channel(1);
     let acceptor = Acceptor {
         identity: daemon.identity.clone(),
         pins: daemon.pins(),
@@ -126,6 +128,7 @@ async fn serve(daemon: Daemon) -> Result<(), String> {
     };
     acceptor.run(listeners);
     tokio::task::spawn_local(kernel::watch(notice));
+    tokio::task::spawn_local(network::watch(change));
     let control = tokio::task::spawn_local(control.serve(question));
     info!(
         "this device is {}, called '{}'",
@@ -137,6 +140,7 @@ async fn serve(daemon: Daemon) -> Result<(), String> {
         .run(Inputs {
             notices,
             arrivals,
+            changes,
             questions,
             signals,
         })

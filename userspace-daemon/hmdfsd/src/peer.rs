@@ -12,6 +12,8 @@ const LAST: Duration = Duration::from_secs(30);
 /// Both sides may dial at once. The one with the larger ID waits so long first, so that normally
 /// just one link arises.
 const COURTESY: Duration = Duration::from_millis(1500);
+/// So long a connection of the other side, which has proven who it is, may take to become a link.
+const EXPECTATION: Duration = Duration::from_secs(5);
 /// A link that was up for so long was a success: after it, dialling begins anew.
 const LASTING: Duration = Duration::from_secs(5);
 
@@ -70,9 +72,19 @@ impl Peer {
         }
     }
 
+    /// The other side's connection was accepted: another one should not be needed.
+    pub fn expect(&mut self, now: Instant) {
+        self.next = Some(now + EXPECTATION);
+    }
+
     /// Do not dial.
     pub fn rest(&mut self) {
         self.next = None;
+    }
+
+    /// Whether dialling is neither under way nor planned.
+    pub fn is_idle(&self) -> bool {
+        self.next.is_none() && !self.dialling
     }
 
     /// When to dial next.
@@ -138,12 +150,24 @@ mod tests {
         let now = Instant::now();
         let mut peer = peer(false, &["a:1"]);
         assert_eq!(peer.due(), None);
+        assert!(peer.is_idle());
         peer.dial_now(now);
         assert!(peer.begin(now));
+        assert!(!peer.is_idle());
         peer.dial_now(now);
         assert!(!peer.begin(now));
         peer.end();
         assert!(peer.begin(now));
+    }
+
+    #[test]
+    fn whoever_is_expected_is_not_dialled() {
+        let now = Instant::now();
+        let mut peer = peer(false, &["a:1"]);
+        peer.dial_now(now);
+        peer.expect(now);
+        assert!(!peer.begin(now));
+        assert!(peer.begin(now + EXPECTATION), "it did not come");
     }
 
     #[test]

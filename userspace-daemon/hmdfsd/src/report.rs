@@ -3,7 +3,6 @@
 //! Answers what `hmdfsctl` asks.
 
 use hmdfs_control::{Device, Failure, FailureCode, Link, LinkStats, Mount, Reply, Request, Status};
-use hmdfs_netlink::Client;
 use hmdfs_tls::DeviceId;
 
 use crate::daemon::Daemon;
@@ -44,7 +43,7 @@ async fn status(daemon: &Daemon) -> Result<Status, hmdfs_netlink::Error> {
 
 async fn devices(daemon: &Daemon) -> Result<Vec<Device>, hmdfs_netlink::Error> {
     let known = match &daemon.mount {
-        Some((kernel, _)) => kernel.call(Client::devices).await?,
+        Some((kernel, _)) => kernel.call(|requests| requests.devices()).await?,
         None => Vec::new(),
     };
     let mut devices: Vec<_> = daemon
@@ -77,7 +76,7 @@ async fn links(daemon: &Daemon) -> Result<Vec<Link>, hmdfs_netlink::Error> {
         return Ok(Vec::new());
     };
     let mut links: Vec<_> = kernel
-        .call(Client::links)
+        .call(|requests| requests.links())
         .await?
         .iter()
         .map(|l| link(daemon, l))
