@@ -119,6 +119,8 @@ pub(crate) struct Link {
     /// When the receiver began with the data of a reply, in nanoseconds after
     /// `begun`; zero while it has none.
     filling: Atomic<i64>,
+    /// When data of a reply arrived last, in nanoseconds after `begun`.
+    flowed: Atomic<i64>,
     /// Requests of the peer that were not answered.
     held: Atomic<u32>,
     counters: Counters,
@@ -130,14 +132,11 @@ pub(crate) struct Link {
     courier: Work<Link, 1>,
     #[pin]
     tick: DelayedWork<Link, 2>,
-    #[pin]
-    tidy: Work<Link, 3>,
 }
 
 impl_has_work! {
     impl HasWork<Self, 0> for Link { self.finish }
     impl HasWork<Self, 1> for Link { self.courier }
-    impl HasWork<Self, 3> for Link { self.tidy }
 }
 
 impl_has_delayed_work! {
@@ -197,13 +196,13 @@ impl Link {
                 pulse <- new_spinlock!(Pulse::new(), "Link::pulse"),
                 heard: Atomic::new(0),
                 filling: Atomic::new(0),
+                flowed: Atomic::new(0),
                 held: Atomic::new(0),
                 counters: Counters::new(),
                 thread <- new_mutex!(None, "Link::thread"),
                 finish <- new_work!("Link::finish"),
                 courier <- new_work!("Link::courier"),
                 tick <- new_delayed_work!("Link::tick"),
-                tidy <- new_work!("Link::tidy"),
             }),
             GFP_KERNEL,
         )
@@ -293,7 +292,6 @@ impl Link {
         notify::link(&self.mount, self);
         if offline {
             notify::device(&self.mount, &self.peer);
-            self.tidy();
         } else {
             self.pump();
         }

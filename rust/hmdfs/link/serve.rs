@@ -120,31 +120,8 @@ impl WorkItem for Incoming {
 }
 
 impl Link {
-    /// Closes files that were kept open for peers and are not used.
-    pub(super) fn tidy(self: &Arc<Self>) {
-        // Refused when it is in the queue already.
-        let _ = self
-            .mount
-            .peers
-            .serve()
-            .enqueue::<Arc<Self>, 3>(self.clone());
-    }
-
     /// Counts a request of the peer; false when it sent more than it was allowed.
     pub(super) fn hold_request(&self) -> bool {
         self.held.fetch_add(1, Full) < u32::from(WINDOW)
-    }
-}
-
-impl WorkItem<3> for Link {
-    type Pointer = Arc<Link>;
-
-    fn run(this: Arc<Link>) {
-        if this.state() == LinkState::Down {
-            // Other peers get theirs opened again.
-            this.mount.export.close_files();
-        } else {
-            this.mount.export.close_idle_files();
-        }
     }
 }

@@ -90,6 +90,12 @@ pub trait Operations<F: FileSystem>: 'static {
     /// [`super::stack`]. [`Operations::getattr`] is not called then.
     const STACKED: bool = false;
 
+    /// Whether everything that would change the inode fails with `EROFS`.
+    const READ_ONLY: bool = false;
+
+    /// Whether it is a symbolic link with a target that [`inode::New::set_link`] has set.
+    const CACHED_LINK: bool = false;
+
     /// Makes a regular file. Like all operations that change a directory: `dir`'s lock is held
     /// exclusively; may sleep. `exclusive`: `EEXIST` if there is one, else `ESTALE` to have the
     /// name looked up anew. The umask is not applied to `mode` yet.
@@ -265,6 +271,8 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         },
         get_link: if T::STACKED {
             Some(stack::attributes::get_link)
+        } else if T::CACHED_LINK {
+            Some(bindings::simple_get_link)
         } else {
             None
         },
@@ -275,6 +283,8 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         },
         permission: if T::STACKED {
             Some(stack::attributes::permission)
+        } else if T::READ_ONLY {
+            Some(Self::read_only_permission)
         } else {
             None
         },
@@ -285,11 +295,39 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         },
         setattr: if T::STACKED {
             Some(stack::attributes::setattr)
+        } else if T::READ_ONLY {
+            Some(Self::read_only_setattr)
         } else {
             None
         },
         ..pin_init::zeroed()
     };
+
+    /// # Safety
+    ///
+    /// The VFS calls this with an inode of `F`, which may be in an RCU walk.
+    unsafe extern "C" fn read_only_permission(
+        idmap: *mut bindings::mnt_idmap,
+        inode: *mut bindings::inode,
+        mask: c_int,
+    ) -> c_int {
+        if mask & bindings::MAY_WRITE as c_int != 0 {
+            return EROFS.to_errno();
+        }
+        // SAFETY: By the function's contract; the function knows about RCU walks.
+        unsafe { bindings::generic_permission(idmap, inode, mask) }
+    }
+
+    /// # Safety
+    ///
+    /// None.
+    unsafe extern "C" fn read_only_setattr(
+        _idmap: *mut bindings::mnt_idmap,
+        _dentry: *mut bindings::dentry,
+        _attributes: *mut bindings::iattr,
+    ) -> c_int {
+        EROFS.to_errno()
+    }
 
     /// # Safety
     ///
