@@ -64,12 +64,7 @@ use hmdfs_kapi::{
 };
 use hmdfs_proto::Status;
 use kernel::{
-    impl_has_delayed_work,
-    impl_has_work,
-    new_delayed_work,
-    new_mutex,
-    new_spinlock,
-    new_work,
+    impl_has_delayed_work, impl_has_work, new_delayed_work, new_mutex, new_spinlock, new_work,
     prelude::*,
     sync::{
         atomic::Atomic,

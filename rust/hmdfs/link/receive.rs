@@ -98,10 +98,7 @@ impl Link {
         .encode(&mut Encoder::new(&mut body))?;
         let header = Header::new(Kind::Notice, Opcode::Hello, 0);
         if let Err(error) = self.send(header, &body, None) {
-            return Err(End(
-                DownReason::IoError,
-                error.to_errno().unsigned_abs(),
-            ));
+            return Err(End(DownReason::IoError, error.to_errno().unsigned_abs()));
         }
 
         let header = self.receive_header()?;

@@ -68,7 +68,9 @@ impl Completion for Probe {
 
     fn complete(&mut self, result: Result<Reply>) {
         self.0.count.add(1, Relaxed);
-        let errno = result.err().map_or(0, |error| error.to_errno().unsigned_abs());
+        let errno = result
+            .err()
+            .map_or(0, |error| error.to_errno().unsigned_abs());
         self.0.errno.store(errno, Relaxed);
     }
 }
@@ -209,7 +211,15 @@ mod tests {
 
     #[test]
     fn names_of_directories_are_not_names_of_devices() {
-        for bad in [&b""[..], b".", b"..", b"local", b"merge", b"a/b", &[b'x'; 64]] {
+        for bad in [
+            &b""[..],
+            b".",
+            b"..",
+            b"local",
+            b"merge",
+            b"a/b",
+            &[b'x'; 64],
+        ] {
             assert!(DeviceName::new(bad).is_none());
         }
         for good in [&b"x"[..], b"Anna's laptop", &[b'x'; 63]] {
