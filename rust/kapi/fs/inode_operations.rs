@@ -90,6 +90,10 @@ pub trait Operations<F: FileSystem>: 'static {
     /// [`super::stack`]. [`Operations::getattr`] is not called then.
     const STACKED: bool = false;
 
+    /// Whether these are the operations of symbolic links that stand on lower ones. The VFS takes
+    /// every inode for a symbolic link that has the operation to follow it.
+    const STACKED_LINK: bool = false;
+
     /// Makes a regular file. Like all operations that change a directory: `dir`'s lock is held
     /// exclusively; may sleep. `exclusive`: `EEXIST` if there is one, else `ESTALE` to have the
     /// name looked up anew. The umask is not applied to `mode` yet.
@@ -263,7 +267,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         } else {
             None
         },
-        get_link: if T::STACKED {
+        get_link: if T::STACKED_LINK {
             Some(stack::attributes::get_link)
         } else {
             None
