@@ -303,6 +303,11 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         dentry: *mut bindings::dentry,
         _flags: c_uint,
     ) -> *mut bindings::dentry {
+        // SAFETY: The name of a dentry in lookup does not change; the length is a plain number.
+        let length = unsafe { (*dentry).__bindgen_anon_1.d_name.__bindgen_anon_1.__bindgen_anon_1.len };
+        if length > bindings::NAME_MAX {
+            return crate::errno::ENAMETOOLONG.error().to_ptr();
+        }
         // SAFETY: The VFS holds a reference to the directory.
         let dir = unsafe { Inode::<F>::from_raw(dir) };
         // SAFETY: By the function's contract.
