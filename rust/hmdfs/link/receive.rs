@@ -173,6 +173,9 @@ impl Link {
         // is in use until `receive_contents` returns.
         let result = self.receive_contents(header, &mut call);
         self.filling.store(0, Relaxed);
+        if header.data != 0 {
+            self.flowed.store(self.now().max(1), Relaxed);
+        }
         call.complete(result?);
         Ok(())
     }
@@ -285,6 +288,7 @@ impl Link {
         while left != 0 {
             let received = self.socket.receive_into(iterator, left);
             left = left.saturating_sub(self.arrived(received)?);
+            self.flowed.store(self.now().max(1), Relaxed);
         }
         Ok(())
     }

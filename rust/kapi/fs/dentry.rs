@@ -160,9 +160,12 @@ impl<F: FileSystem> Dentry<F> {
 }
 
 /// A copy of a name.
+///
+/// The VFS does not limit names: of one that is longer than 255 bytes there are 256 here, so that
+/// it is seen to be too long.
 pub struct Name {
-    length: u8,
-    bytes: [u8; 255],
+    length: u16,
+    bytes: [u8; 256],
 }
 
 impl Name {
@@ -171,15 +174,15 @@ impl Name {
     /// `name.name` must be valid for `name.len` bytes.
     unsafe fn from_qstr(name: &bindings::qstr) -> Self {
         // SAFETY: The union is made of plain numbers.
-        let length = unsafe { name.__bindgen_anon_1.__bindgen_anon_1.len }.min(255) as usize;
-        let mut bytes = [0; 255];
+        let length = unsafe { name.__bindgen_anon_1.__bindgen_anon_1.len }.min(256) as usize;
+        let mut bytes = [0; 256];
         // SAFETY: By the function's contract.
         let source = unsafe { core::slice::from_raw_parts(name.name, length) };
         if let Some(target) = bytes.get_mut(..length) {
             target.copy_from_slice(source);
         }
         Self {
-            length: length as u8,
+            length: length as u16,
             bytes,
         }
     }

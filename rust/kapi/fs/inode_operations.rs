@@ -31,10 +31,6 @@ impl Stat<'_> {
         self.0.btime.tv_nsec = nanoseconds as isize;
         self.0.result_mask |= bindings::STATX_BTIME;
     }
-
-    pub(crate) fn as_raw(&mut self) -> *mut bindings::kstat {
-        self.0
-    }
 }
 
 /// What `getattr` was asked for.
@@ -54,10 +50,6 @@ impl Query {
     /// `AT_STATX_FORCE_SYNC`: the owner must be asked.
     pub fn force_sync(&self) -> bool {
         self.flags & bindings::AT_STATX_FORCE_SYNC != 0
-    }
-
-    pub(crate) fn flags(&self) -> u32 {
-        self.flags
     }
 }
 
@@ -93,6 +85,12 @@ pub trait Operations<F: FileSystem>: 'static {
     /// Whether these are the operations of symbolic links that stand on lower ones. The VFS takes
     /// every inode for a symbolic link that has the operation to follow it.
     const STACKED_LINK: bool = false;
+
+    /// Whether everything that would change the inode fails with `EROFS`.
+    const READ_ONLY: bool = false;
+
+    /// Whether it is a symbolic link with a target that [`inode::New::set_link`] has set.
+    const CACHED_LINK: bool = false;
 
     /// Makes a regular file. Like all operations that change a directory: `dir`'s lock is held
     /// exclusively; may sleep. `exclusive`: `EEXIST` if there is one, else `ESTALE` to have the
@@ -269,6 +267,8 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         },
         get_link: if T::STACKED_LINK {
             Some(stack::attributes::get_link)
+        } else if T::CACHED_LINK {
+            Some(bindings::simple_get_link)
         } else {
             None
         },
@@ -279,6 +279,8 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         },
         permission: if T::STACKED {
             Some(stack::attributes::permission)
+        } else if T::READ_ONLY {
+            Some(Self::read_only_permission)
         } else {
             None
         },
@@ -289,11 +291,39 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         },
         setattr: if T::STACKED {
             Some(stack::attributes::setattr)
+        } else if T::READ_ONLY {
+            Some(Self::read_only_setattr)
         } else {
             None
         },
         ..pin_init::zeroed()
     };
+
+    /// # Safety
+    ///
+    /// The VFS calls this with an inode of `F`, which may be in an RCU walk.
+    unsafe extern "C" fn read_only_permission(
+        idmap: *mut bindings::mnt_idmap,
+        inode: *mut bindings::inode,
+        mask: c_int,
+    ) -> c_int {
+        if mask & bindings::MAY_WRITE as c_int != 0 {
+            return EROFS.to_errno();
+        }
+        // SAFETY: By the function's contract; the function knows about RCU walks.
+        unsafe { bindings::generic_permission(idmap, inode, mask) }
+    }
+
+    /// # Safety
+    ///
+    /// None.
+    unsafe extern "C" fn read_only_setattr(
+        _idmap: *mut bindings::mnt_idmap,
+        _dentry: *mut bindings::dentry,
+        _attributes: *mut bindings::iattr,
+    ) -> c_int {
+        EROFS.to_errno()
+    }
 
     /// # Safety
     ///
