@@ -56,10 +56,12 @@ void hmdfs_helper_file_copy_flags(struct file *to, const struct file *from)
 	spin_unlock(&to->f_lock);
 }
 
-/* What generic code asks an open file itself, it shall ask the lower one. */
+/*
+ * What the lower file can do, this one can. The mapping stays our own, empty one:
+ * some code tells the type of an inode by the mapping of the file.
+ */
 void hmdfs_helper_file_follow(struct file *file, const struct file *lower)
 {
-	file->f_mapping = lower->f_mapping;
 	file->f_mode |= lower->f_mode &
 			(FMODE_CAN_ATOMIC_WRITE | FMODE_CAN_ODIRECT | FMODE_NOWAIT);
 }

@@ -14,12 +14,21 @@ use kernel::prelude::*;
 use super::directory::DirectoryOps;
 use crate::mount::Hmdfs;
 
-/// Operations of all that is not a directory: everything is done below.
+/// Operations of all that is no directory and no symbolic link: everything is done below.
 struct FileOps;
 
 #[vtable]
 impl Operations<Hmdfs> for FileOps {
     const STACKED: bool = true;
+}
+
+/// Operations of symbolic links.
+struct LinkOps;
+
+#[vtable]
+impl Operations<Hmdfs> for LinkOps {
+    const STACKED: bool = true;
+    const STACKED_LINK: bool = true;
 }
 
 /// Makes a new inode stand on `path`.
@@ -31,10 +40,14 @@ pub(super) fn set(new: &New<Hmdfs>, path: vfs::Path) {
         new.set_stacked_directory_operations();
         return;
     }
+    if is_symlink {
+        new.set_inode_operations::<LinkOps>();
+        return;
+    }
     new.set_inode_operations::<FileOps>();
     if is_reg {
         new.set_stacked_file_operations();
-    } else if !is_symlink {
+    } else {
         new.init_special_inode();
     }
 }

@@ -31,10 +31,6 @@ impl Stat<'_> {
         self.0.btime.tv_nsec = nanoseconds as isize;
         self.0.result_mask |= bindings::STATX_BTIME;
     }
-
-    pub(crate) fn as_raw(&mut self) -> *mut bindings::kstat {
-        self.0
-    }
 }
 
 /// What `getattr` was asked for.
@@ -54,10 +50,6 @@ impl Query {
     /// `AT_STATX_FORCE_SYNC`: the owner must be asked.
     pub fn force_sync(&self) -> bool {
         self.flags & bindings::AT_STATX_FORCE_SYNC != 0
-    }
-
-    pub(crate) fn flags(&self) -> u32 {
-        self.flags
     }
 }
 
@@ -89,6 +81,10 @@ pub trait Operations<F: FileSystem>: 'static {
     /// those of the lower inode, which an inode with these operations then must have; see
     /// [`super::stack`]. [`Operations::getattr`] is not called then.
     const STACKED: bool = false;
+
+    /// Whether these are the operations of symbolic links that stand on lower ones. The VFS takes
+    /// every inode for a symbolic link that has the operation to follow it.
+    const STACKED_LINK: bool = false;
 
     /// Whether everything that would change the inode fails with `EROFS`.
     const READ_ONLY: bool = false;
@@ -269,7 +265,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         } else {
             None
         },
-        get_link: if T::STACKED {
+        get_link: if T::STACKED_LINK {
             Some(stack::attributes::get_link)
         } else if T::CACHED_LINK {
             Some(bindings::simple_get_link)
@@ -337,6 +333,11 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         dentry: *mut bindings::dentry,
         _flags: c_uint,
     ) -> *mut bindings::dentry {
+        // SAFETY: The name of a dentry in lookup does not change; the length is a plain number.
+        let length = unsafe { (*dentry).__bindgen_anon_1.d_name.__bindgen_anon_1.__bindgen_anon_1.len };
+        if length > bindings::NAME_MAX {
+            return crate::errno::ENAMETOOLONG.error().to_ptr();
+        }
         // SAFETY: The VFS holds a reference to the directory.
         let dir = unsafe { Inode::<F>::from_raw(dir) };
         // SAFETY: By the function's contract.
