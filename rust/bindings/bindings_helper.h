@@ -28,13 +28,18 @@
 #include "helpers/net.h"
 #include "helpers/netfs.h"
 #include "helpers/netlink.h"
+#include "helpers/stack.h"
 #include "helpers/task.h"
 #include "helpers/vfs.h"
 
 #include "../netlink/netlink_gen.h"
 
 /* Macros with casts, which bindgen cannot read. Sorted. */
+const int RUST_CONST_HELPER_ACL_TYPE_ACCESS = ACL_TYPE_ACCESS;
+const fmode_t RUST_CONST_HELPER_FMODE_OPENED = FMODE_OPENED;
 const fmode_t RUST_CONST_HELPER_FMODE_WRITE = FMODE_WRITE;
+const fop_flags_t RUST_CONST_HELPER_FOP_DIO_PARALLEL_WRITE = FOP_DIO_PARALLEL_WRITE;
+const fop_flags_t RUST_CONST_HELPER_FOP_DONTCACHE = FOP_DONTCACHE;
 const unsigned int RUST_CONST_HELPER_LOOKUP_CREATE = LOOKUP_CREATE;
 const unsigned int RUST_CONST_HELPER_LOOKUP_DIRECTORY = LOOKUP_DIRECTORY;
 const unsigned int RUST_CONST_HELPER_LOOKUP_EXCL = LOOKUP_EXCL;
@@ -44,5 +49,6 @@ const unsigned int RUST_CONST_HELPER_LOOKUP_RCU = LOOKUP_RCU;
 const unsigned int RUST_CONST_HELPER_LOOKUP_REVAL = LOOKUP_REVAL;
 const loff_t RUST_CONST_HELPER_MAX_LFS_FILESIZE = MAX_LFS_FILESIZE;
 const unsigned long RUST_CONST_HELPER_SB_ACTIVE = SB_ACTIVE;
+const unsigned long RUST_CONST_HELPER_SB_POSIXACL = SB_POSIXACL;
 const slab_flags_t RUST_CONST_HELPER_SLAB_ACCOUNT = SLAB_ACCOUNT;
 const slab_flags_t RUST_CONST_HELPER_SLAB_RECLAIM_ACCOUNT = SLAB_RECLAIM_ACCOUNT;

@@ -28,8 +28,6 @@ use kernel::{
     sync::Arc, //
 };
 
-pub(crate) use notify::instance as notify_mounted;
-
 /// The commands of the family.
 pub(crate) struct Control;
 

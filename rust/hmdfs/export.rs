@@ -34,7 +34,6 @@ use kernel::{
     cred::Credential,
     prelude::*,
     sync::{aref::ARef, Arc},
-    time::Delta,
 };
 
 use files::OpenFiles;
@@ -111,7 +110,6 @@ impl From<Refusal> for Error {
 }
 
 /// A directory that is served to other devices.
-#[pin_data]
 pub(crate) struct Export {
     root: Path,
     /// For finding a file by its handle, which may lead through directories that
@@ -120,7 +118,6 @@ pub(crate) struct Export {
     /// For everything else.
     server: ARef<Credential>,
     handles: Handles,
-    #[pin]
     files: OpenFiles,
 }
 
@@ -142,14 +139,15 @@ impl Export {
         let handles = Handles::new(&root, key)?;
         let mounter = cred::prepare_creds()?;
         let server = cred::prepare_creds_without_capabilities()?;
-        Ok(Arc::pin_init(
-            pin_init!(Self {
+        let files = OpenFiles::new()?;
+        Ok(Arc::new(
+            Self {
                 root,
                 mounter,
                 server,
                 handles,
-                files <- OpenFiles::new(),
-            }),
+                files,
+            },
             GFP_KERNEL,
         )?)
     }
@@ -165,22 +163,11 @@ impl Export {
         compound::execute(self, client, body)
     }
 
-    /// Closes the files that were not used for some seconds.
-    ///
-    /// To be called every few seconds while the export is in use. Sleeps.
-    pub(crate) fn close_idle_files(&self) {
-        self.files.close_idle(Self::IDLE);
-    }
-
     /// Closes all files that are kept open. Sleeps.
+    #[cfg(HMDFS_KUNIT)]
     pub(crate) fn close_files(&self) {
-        self.files.close_idle(Delta::ZERO);
+        self.files.close();
     }
-
-    /// For how long a file that is not used stays open: long enough for a program
-    /// that reads a file bit by bit, short enough that deleted files give their
-    /// space back soon.
-    const IDLE: Delta = Delta::from_secs(5);
 
     /// Checks that `path` lies below the root, and that the server may search all
     /// directories on the way.

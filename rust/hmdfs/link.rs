@@ -116,6 +116,8 @@ pub(crate) struct Link {
     /// When the receiver began with the data of a reply, in nanoseconds after
     /// `begun`; zero while it has none.
     filling: Atomic<i64>,
+    /// When data of a reply arrived last, in nanoseconds after `begun`.
+    flowed: Atomic<i64>,
     /// Requests of the peer that were not answered.
     held: Atomic<u32>,
     counters: Counters,
@@ -162,21 +164,8 @@ impl Link {
     ) -> Result<u32, StartError> {
         socket.adopt().map_err(StartError::Unfit)?;
         let link = Self::new(mount, peer, socket, role).map_err(StartError::Other)?;
-        let in_use = mount
-            .peers
-            .find_link(|other| other.socket.is_same(&link.socket).then_some(()));
-        if in_use.is_some() {
-            return Err(StartError::InUse);
-        }
         // From here on whoever shuts the mount down waits for the link.
-        mount
-            .peers
-            .while_open(|| {
-                peer.add_link(&link).map_err(StartError::Refused)?;
-                mount.peers.link_began();
-                Ok(())
-            })
-            .ok_or(StartError::Unmounting)??;
+        mount.peers.admit(&link)?;
         link.schedule_tick();
         match link.spawn_receiver() {
             Ok(()) => Ok(link.id),
@@ -204,6 +193,7 @@ impl Link {
                 pulse <- new_spinlock!(Pulse::new(), "Link::pulse"),
                 heard: Atomic::new(0),
                 filling: Atomic::new(0),
+                flowed: Atomic::new(0),
                 held: Atomic::new(0),
                 counters: Counters::new(),
                 thread <- new_mutex!(None, "Link::thread"),
@@ -233,6 +223,11 @@ impl Link {
     /// Number of the link, unique among those of its mount.
     pub(crate) fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Whether the two use one connection.
+    pub(crate) fn shares_socket(&self, other: &Self) -> bool {
+        self.socket.is_same(&other.socket)
     }
 
     /// Which side opened the connection.

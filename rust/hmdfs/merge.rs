@@ -234,6 +234,8 @@ fn of(inode: &Inode) -> Result<&Directory> {
 
 #[vtable]
 impl Operations<Hmdfs> for MergeOps {
+    const READ_ONLY: bool = true;
+
     fn lookup(dir: &Inode, dentry: InLookup<'_, Hmdfs>) -> Result<Spliced<Hmdfs>> {
         let mount = dir.super_block().data();
         let inode = find(&mount, dir.super_block(), of(dir)?, dentry.name().as_bytes())?;

@@ -263,14 +263,14 @@ impl fs::FileSystem for Hmdfs {
 
     fn mounted(mount: ArcBorrow<'_, Mount>) -> Result {
         MOUNTS.lock().push(mount.into(), GFP_KERNEL)?;
-        control::notify_mounted(&mount, true);
+        control::notify::mount(&mount, true);
         Ok(())
     }
 
     fn unmounted(mount: ArcBorrow<'_, Mount>) {
         MOUNTS.lock().retain(|other| other.id != mount.id);
         mount.peers.shutdown();
-        control::notify_mounted(&mount, false);
+        control::notify::mount(&mount, false);
     }
 
     fn umount_begin(mount: ArcBorrow<'_, Mount>) {

@@ -446,13 +446,3 @@ impl WorkItem for Peer {
         this.run_pump();
     }
 }
-
-impl crate::export::Client for Peer {
-    fn access(&self) -> Access {
-        self.access()
-    }
-
-    fn level(&self) -> Option<u8> {
-        self.level().map(Level::number)
-    }
-}

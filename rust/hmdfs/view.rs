@@ -96,6 +96,8 @@ fn revalidate(mount: &Mount, view: View, name: &[u8], dentry: &Dentry) -> bool {
 
 #[vtable]
 impl Operations<Hmdfs> for ViewOps {
+    const READ_ONLY: bool = true;
+
     fn lookup(dir: &Inode, dentry: InLookup<'_, Hmdfs>) -> Result<Spliced<Hmdfs>> {
         let sb = dir.super_block();
         let mount = sb.data();
@@ -194,7 +196,7 @@ impl dentry::Operations<Hmdfs> for DentryOps {
             Node::Remote(node) => {
                 remote::directory::revalidate(&mount, node, name, dentry, intent)
             }
-            Node::Local(node) => local::revalidate(node, name, dentry),
+            Node::Local(_) => local::revalidate(dir, name, dentry),
         }
     }
 }

@@ -8,18 +8,22 @@
 //! permissions that count are those of the calling task; a server acts as
 //! somebody with [`crate::cred::with_creds`].
 //!
-//! Changing anything (create, write, rename...) is not supported here.
+//! Writing data is not supported here.
 
 mod directory;
+mod entry;
 mod exportfs;
 mod file;
+pub(crate) mod modify;
 mod mount;
-mod path;
+pub(crate) mod path;
+pub mod rename;
 mod stat;
 #[cfg(HMDFS_KUNIT)]
 pub mod testing;
 
 pub use directory::{DirectoryFile, Emit};
+pub use entry::Entry;
 pub use exportfs::MAX_FID_WORDS;
 pub use file::RegularFile;
 pub use mount::PrivateMount;

@@ -115,3 +115,8 @@ int hmdfs_helper_hmdfs_sock_sendmsg(struct socket *sock, struct msghdr *msg)
 	lockdep_on();
 	return sent;
 }
+
+u64 hmdfs_helper_tcp_bytes_acked(const struct sock *sk)
+{
+	return READ_ONCE(tcp_sk(sk)->bytes_acked);
+}

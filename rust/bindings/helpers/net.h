@@ -18,5 +18,6 @@ u16 hmdfs_helper_tls_version(struct socket *sock);
 void hmdfs_helper_tls_expect_no_pad(struct socket *sock);
 void hmdfs_helper_sock_adopt(struct socket *sock);
 int hmdfs_helper_hmdfs_sock_sendmsg(struct socket *sock, struct msghdr *msg);
+u64 hmdfs_helper_tcp_bytes_acked(const struct sock *sk);
 
 #endif /* HMDFS_HELPERS_NET_H */

@@ -23,7 +23,7 @@ use hmdfs_kapi::netlink::{
 use kernel::prelude::*;
 
 /// The mount was made, or is gone.
-pub(crate) fn instance(mount: &Mount, mounted: bool) {
+pub(crate) fn mount(mount: &Mount, mounted: bool) {
     send(mount, uapi::CMD_INSTANCE_NTF, |message| {
         instance::describe(mount, mounted, message)
     });

@@ -9,23 +9,43 @@
 //! A regular file is shared by all requests that read it. A directory has a
 //! position, so a request takes it out, and puts it back under the new position:
 //! only the request that goes on there finds it.
+//!
+//! What is not used for some seconds is closed, so that deleted files give their
+//! space back soon.
 
-use hmdfs_kapi::vfs::{DirectoryFile, RegularFile};
+use hmdfs_kapi::{
+    vfs::{DirectoryFile, RegularFile},
+    workqueue::{cancel_delayed_work, OwnedQueue},
+};
 use hmdfs_proto::Handle;
 use kernel::{
-    new_mutex,
+    impl_has_delayed_work, new_delayed_work, new_mutex,
     prelude::*,
     rbtree::{RBTree, RBTreeNode},
     sync::{Arc, Mutex},
-    time::{Delta, Instant, Monotonic},
+    time::{msecs_to_jiffies, Delta, Instant, Monotonic},
+    workqueue::{DelayedWork, WorkItem},
 };
 
 /// Most files that are kept open.
 const MAX_FILES: usize = 256;
 
+/// For how long a file that is not used stays open: long enough for a program that
+/// reads a file bit by bit.
+const IDLE: Delta = Delta::from_secs(5);
+
+/// Milliseconds between two searches for files that are not used.
+const SEARCH: u32 = 2500;
+
+/// The open files of an export, which end with this value.
+pub(super) struct OpenFiles(Arc<Shared>);
+
 /// A bounded set of open files.
 #[pin_data]
-pub(super) struct OpenFiles {
+struct Shared {
+    queue: OwnedQueue,
+    #[pin]
+    search: DelayedWork<Shared>,
     /// Innermost lock: nothing is opened, closed or waited for under it.
     #[pin]
     files: Mutex<Files>,
@@ -50,22 +70,33 @@ enum File {
     Directory(DirectoryFile),
 }
 
+impl_has_delayed_work! {
+    impl HasDelayedWork<Self> for Shared { self.search }
+}
+
 impl OpenFiles {
-    pub(super) fn new() -> impl PinInit<Self> {
-        pin_init!(Self {
-            files <- new_mutex!(
-                Files {
-                    tree: RBTree::new(),
-                    count: 0,
-                },
-                "OpenFiles::files"
-            ),
-        })
+    pub(super) fn new() -> Result<Self> {
+        let queue = OwnedQueue::new(c"hmdfs_files")?;
+        let shared = Arc::pin_init(
+            pin_init!(Shared {
+                queue,
+                search <- new_delayed_work!("OpenFiles::search"),
+                files <- new_mutex!(
+                    Files {
+                        tree: RBTree::new(),
+                        count: 0,
+                    },
+                    "OpenFiles::files"
+                ),
+            }),
+            GFP_KERNEL,
+        )?;
+        Ok(Self(shared))
     }
 
     /// The regular file of a handle, if it is open.
     pub(super) fn regular(&self, handle: &Handle) -> Option<Arc<RegularFile>> {
-        let mut files = self.files.lock();
+        let mut files = self.0.files.lock();
         let kept = files.tree.get_mut(&key(handle, 0))?;
         match &kept.file {
             File::Regular(file) if kept.handle == *handle => {
@@ -85,7 +116,7 @@ impl OpenFiles {
     /// The directory of a handle, if it is open at that position.
     pub(super) fn take_directory(&self, handle: &Handle, position: u64) -> Option<DirectoryFile> {
         let key = key(handle, position);
-        let mut files = self.files.lock();
+        let mut files = self.0.files.lock();
         match files.tree.get(&key) {
             Some(Kept {
                 handle: kept,
@@ -108,25 +139,9 @@ impl OpenFiles {
         self.keep(key(handle, position), handle, File::Directory(file));
     }
 
-    /// Closes the files that were not used for the time `idle`.
-    pub(super) fn close_idle(&self, idle: Delta) {
-        let start = Instant::<Monotonic>::now();
-        loop {
-            let mut files = self.files.lock();
-            let expired = files
-                .tree
-                .iter()
-                .find(|(_, kept)| start - kept.used >= idle)
-                .map(|(key, _)| *key);
-            let Some(key) = expired else {
-                return;
-            };
-            let closed = files.tree.remove_node(&key);
-            files.count = files.count.saturating_sub(1);
-            drop(files);
-            // Closes the file, without the lock.
-            drop(closed);
-        }
+    /// Closes all of them.
+    pub(super) fn close(&self) {
+        self.0.close_idle(Delta::ZERO);
     }
 
     fn keep(&self, key: Key, handle: &Handle, file: File) {
@@ -139,7 +154,7 @@ impl OpenFiles {
         let Ok(node) = RBTreeNode::new(key, kept, GFP_KERNEL) else {
             return;
         };
-        let mut files = self.files.lock();
+        let mut files = self.0.files.lock();
         let replaced = files.tree.insert(node);
         let mut oldest = None;
         if replaced.is_none() {
@@ -151,6 +166,55 @@ impl OpenFiles {
         drop(files);
         // Closes files, without the lock.
         drop((replaced, oldest));
+        Shared::search_later(&self.0);
+    }
+}
+
+impl Drop for OpenFiles {
+    fn drop(&mut self) {
+        // Then nobody but us refers to the files, and the queue does not end within
+        // one of its own items.
+        cancel_delayed_work(&self.0);
+    }
+}
+
+impl Shared {
+    /// Closes the files that were not used for the time `idle`, and says whether any are left.
+    fn close_idle(&self, idle: Delta) -> bool {
+        let start = Instant::<Monotonic>::now();
+        loop {
+            let mut files = self.files.lock();
+            let expired = files
+                .tree
+                .iter()
+                .find(|(_, kept)| start - kept.used >= idle)
+                .map(|(key, _)| *key);
+            let Some(key) = expired else {
+                return files.count != 0;
+            };
+            let closed = files.tree.remove_node(&key);
+            files.count = files.count.saturating_sub(1);
+            drop(files);
+            // Closes the file, without the lock.
+            drop(closed);
+        }
+    }
+
+    fn search_later(this: &Arc<Self>) {
+        // When there is a search to come already, that one does.
+        let _ = this
+            .queue
+            .enqueue_delayed(this.clone(), msecs_to_jiffies(SEARCH));
+    }
+}
+
+impl WorkItem for Shared {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        if this.close_idle(IDLE) {
+            Self::search_later(&this);
+        }
     }
 }
 

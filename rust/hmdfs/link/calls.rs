@@ -84,7 +84,8 @@ impl Link {
     /// Ends the calls whose deadline passed, and says whether nothing more can be
     /// sent because all that the peer holds are such.
     pub(super) fn expire_calls(&self) -> bool {
-        let expired = self.abandon_calls(|call| call.patience() == 0, || ETIMEDOUT);
+        let flowing = self.is_flowing();
+        let expired = self.abandon_calls(|call| call.is_overdue(flowing), || ETIMEDOUT);
         self.counters.timeouts.add(expired);
         self.calls.lock().calls.is_choked()
     }

@@ -51,6 +51,9 @@ const GREETING: i64 = 10_000 * MILLISECOND;
 /// not end at its deadline.
 const FILLING: i64 = 20_000 * MILLISECOND;
 
+/// For how long data that arrived keep calls from ending whose data are behind them.
+const FLOWING: i64 = 2_000 * MILLISECOND;
+
 /// Most PINGs of the peer that wait for their answer.
 const MAX_PONGS: usize = 8;
 
@@ -60,6 +63,8 @@ const PING: u64 = 1 << 63;
 /// PINGs in both directions.
 pub(super) struct Pulse {
     count: u64,
+    /// Bytes that the peer's TCP had acknowledged at the last look.
+    acknowledged: u64,
     wanted: bool,
     sent: Option<(u64, Instant<Monotonic>)>,
     pongs: [u64; MAX_PONGS],
@@ -70,6 +75,7 @@ impl Pulse {
     pub(super) const fn new() -> Self {
         Self {
             count: 0,
+            acknowledged: 0,
             wanted: false,
             sent: None,
             pongs: [0; MAX_PONGS],
@@ -148,6 +154,9 @@ impl Link {
 
     fn check(self: &Arc<Self>) {
         let now = self.now();
+        if self.peer_is_reading() {
+            self.heard.store(now, Relaxed);
+        }
         let silence = now.saturating_sub(self.heard.load(Relaxed));
         let filling = self.filling.load(Relaxed);
         let greeting = self.state() == LinkState::Greeting;
@@ -168,6 +177,27 @@ impl Link {
             self.ping();
         }
         self.schedule_tick();
+    }
+}
+
+impl Link {
+    /// Whether a message is on its way out, and the peer has taken some of it since the last look.
+    ///
+    /// A peer to which much is being sent need not say anything: what it would answer is behind
+    /// the rest of what it is being sent.
+    fn peer_is_reading(&self) -> bool {
+        let acknowledged = self.socket.bytes_acked();
+        let mut pulse = self.pulse.lock();
+        let progress = acknowledged != pulse.acknowledged;
+        pulse.acknowledged = acknowledged;
+        drop(pulse);
+        progress && self.sender.try_lock().is_none()
+    }
+
+    /// Whether data of replies have arrived in the last seconds.
+    pub(super) fn is_flowing(&self) -> bool {
+        let flowed = self.flowed.load(Relaxed);
+        flowed != 0 && self.now().saturating_sub(flowed) < FLOWING
     }
 }
 

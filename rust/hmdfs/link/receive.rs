@@ -173,6 +173,9 @@ impl Link {
         // is in use until `receive_contents` returns.
         let result = self.receive_contents(header, &mut call);
         self.filling.store(0, Relaxed);
+        if header.data != 0 {
+            self.flowed.store(self.now().max(1), Relaxed);
+        }
         call.complete(result?);
         Ok(())
     }
@@ -197,25 +200,20 @@ impl Link {
         }
         self.filling.store(self.now().max(1), Relaxed);
         let received = match call.sink() {
-            Some(Sink::Waiter(_)) => self.receive_into_reply(&mut reply),
+            Some(Sink::Waiter(_)) => {
+                let data = KVVec::from_elem(0, usize_of(header.data), GFP_KERNEL);
+                let destination = data.map_err(Error::from).map(|data| {
+                    reply.data = data;
+                    Destination::Buffer(&mut reply.data)
+                });
+                self.receive_data(destination, header.data)
+            }
             Some(Sink::Completion(completion)) => {
                 self.receive_data(completion.destination(header.data), header.data)
             }
             None => self.drop_data(header.data, EIO),
         }?;
         Ok(received.map(|()| reply))
-    }
-
-    fn receive_into_reply(&self, reply: &mut Reply) -> Result<Result, End> {
-        let length = reply.data_length;
-        match KVVec::from_elem(0, usize_of(length), GFP_KERNEL) {
-            Ok(data) => {
-                reply.data = data;
-                self.fill(&mut reply.data)?;
-                Ok(Ok(()))
-            }
-            Err(_) => self.drop_data(length, ENOMEM),
-        }
     }
 
     fn receive_data(
@@ -290,6 +288,7 @@ impl Link {
         while left != 0 {
             let received = self.socket.receive_into(iterator, left);
             left = left.saturating_sub(self.arrived(received)?);
+            self.flowed.store(self.now().max(1), Relaxed);
         }
         Ok(())
     }

@@ -8,36 +8,26 @@ use kernel::{
 };
 
 /// A compound on its way to a peer.
-pub struct Request {
+pub(crate) struct Request {
     /// The body, made with `proto::RequestWriter`.
-    pub body: KVVec<u8>,
+    pub(crate) body: KVVec<u8>,
     /// Most bytes of data that the reply may carry; zero when none are expected.
-    pub data_limit: u32,
-}
-
-impl Request {
-    /// A request whose reply carries no data.
-    pub fn new(body: KVVec<u8>) -> Self {
-        Self {
-            body,
-            data_limit: 0,
-        }
-    }
+    pub(crate) data_limit: u32,
 }
 
 /// What the peer answered.
-pub struct Reply {
+pub(crate) struct Reply {
     /// The body, to be read with `proto::ReplyReader`.
-    pub body: KVVec<u8>,
+    pub(crate) body: KVVec<u8>,
     /// Bytes of data that followed the body.
-    pub data_length: u32,
+    pub(crate) data_length: u32,
     /// These bytes, of a synchronous call; otherwise empty, for they went to the
     /// completion's destination.
-    pub data: KVVec<u8>,
+    pub(crate) data: KVVec<u8>,
 }
 
 /// Where the data of a reply are received.
-pub enum Destination<'a> {
+pub(crate) enum Destination<'a> {
     /// Memory that the kernel describes, such as the folios of a netfs
     /// subrequest: records are decrypted in place. It is advanced by what arrived.
     Iterator(&'a mut IovIterDest<'a>),
@@ -49,7 +39,7 @@ pub enum Destination<'a> {
 ///
 /// No lock of a link is held while a method runs, and both may sleep. They may
 /// run in memory reclaim's way: allocations are made as with `GFP_NOFS`.
-pub trait Completion: Send {
+pub(crate) trait Completion: Send {
     /// Room for `length` bytes of data, at most the request's limit.
     ///
     /// Called at most once, before [`Completion::complete`], in the thread that

@@ -17,6 +17,7 @@ use hmdfs_kapi::{
     },
     net::tls, //
 };
+use crate::peer::call::EXTENSION;
 use hmdfs_kapi::page_run::PageRun;
 use hmdfs_proto::{
     Header,
@@ -63,8 +64,8 @@ impl Link {
     /// the link, and with it the call.
     pub(crate) fn send_call(&self, id: u64, patience: u32, body: &[u8]) {
         let mut header = Header::new(Kind::Request, Opcode::Compound, id);
-        // At least one, for zero means no limit.
-        header.patience = patience.max(1);
+        // The peer must not give up before this side does.
+        header.patience = patience.saturating_add(EXTENSION);
         // The link has ended, which the call is told.
         let _ = self.send(header, body, None);
     }

@@ -5,6 +5,7 @@
 use super::{
     DownReason,
     Link,
+    LinkState,
     WINDOW, //
 };
 use hmdfs_kapi::{

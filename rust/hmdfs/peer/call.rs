@@ -28,6 +28,9 @@ use kernel::{
 /// How long a call may take, in milliseconds.
 pub(crate) const DEADLINE: u32 = 10_000;
 
+/// How much later than its deadline a call for data ends at the latest, in milliseconds.
+pub(crate) const EXTENSION: u32 = 50_000;
+
 /// How much longer than its deadline a caller waits before it believes that the
 /// call was lost, in milliseconds: the time in which what ends overdue calls runs
 /// several times.
@@ -55,7 +58,8 @@ impl Waiter {
 
     /// Errors: those of the call; `EINTR` when the task is being killed.
     pub(super) fn wait(&self) -> Result<Reply> {
-        self.done.wait_killable_timeout(DEADLINE + GRACE)?;
+        self.done
+            .wait_killable_timeout(DEADLINE + EXTENSION + GRACE)?;
         self.result.lock().take().ok_or(EIO)?
     }
 
@@ -104,6 +108,18 @@ impl Call {
     pub(crate) fn patience(&self) -> u32 {
         let age = u32::try_from(self.begun.elapsed().as_millis()).unwrap_or(u32::MAX);
         DEADLINE.saturating_sub(age)
+    }
+
+    /// Whether the call has to end without a reply.
+    ///
+    /// A call for data waits longer while others' data are arriving on its link (`flowing`): on
+    /// a slow link the deadline is no reason to give up what is on its way.
+    pub(crate) fn is_overdue(&self, flowing: bool) -> bool {
+        if self.patience() != 0 {
+            return false;
+        }
+        let age = self.begun.elapsed().as_millis();
+        !flowing || self.data_limit == 0 || age > i64::from(DEADLINE + EXTENSION)
     }
 
     /// Whom the data of the reply go to.

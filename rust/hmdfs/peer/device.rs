@@ -7,7 +7,10 @@ use hmdfs_model::security::{
     Level, //
 };
 use hmdfs_proto::Name;
-use kernel::fmt;
+use kernel::{
+    fmt,
+    str::BStr, //
+};
 
 /// SHA-256 of a device's public key.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +66,7 @@ impl DeviceName {
 /// For logs: what could disturb a terminal is escaped.
 impl fmt::Display for DeviceName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.as_bytes().escape_ascii())
+        fmt::Display::fmt(BStr::from_bytes(self.as_bytes()), formatter)
     }
 }
 

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::link::{
     DownReason,
-    Link, //
+    Link,
+    StartError, //
 };
 use hmdfs_kapi::workqueue::OwnedQueue;
 use kernel::{
@@ -180,11 +181,6 @@ impl Peers {
         self.find(|peer| peer.id() == id)
     }
 
-    /// The device of this number.
-    pub(crate) fn by_number(&self, number: u32) -> Option<Arc<Peer>> {
-        self.find(|peer| peer.number() == number)
-    }
-
     /// The device of this name.
     pub(crate) fn by_name(&self, name: &[u8]) -> Option<Arc<Peer>> {
         self.find(|peer| peer.name().as_bytes() == name)
@@ -225,17 +221,26 @@ impl Peers {
             .find_map(|link| visit(&link))
     }
 
-    /// Runs `add` while no device can be added or removed, unless the mount is
-    /// going away.
-    pub(crate) fn while_open<T>(&self, add: impl FnOnce() -> T) -> Option<T> {
+    /// Adds a link that is about to begin to its peer; [`Peers::link_ended`] must
+    /// follow.
+    pub(crate) fn admit(&self, link: &Arc<Link>) -> Result<(), StartError> {
         let table = self.table.lock();
-        (!table.closed).then(add)
-    }
-
-    /// A link begins; [`Peers::link_ended`] must follow.
-    pub(crate) fn link_began(&self) {
+        if table.closed {
+            return Err(StartError::Unmounting);
+        }
+        let in_use = table
+            .peers
+            .iter()
+            .flat_map(|peer| peer.links())
+            .flatten()
+            .any(|other| other.shares_socket(link));
+        if in_use {
+            return Err(StartError::InUse);
+        }
+        link.peer().add_link(link).map_err(StartError::Refused)?;
         let mut alive = self.alive.lock();
         *alive = alive.saturating_add(1);
+        Ok(())
     }
 
     /// A link has ended, but for work that is in the queues.
@@ -249,9 +254,10 @@ impl Peers {
 
     /// Ends all links, and with them all calls, without waiting: for `umount -f`.
     pub(crate) fn abort(&self) {
-        let table = self.table.lock();
-        for peer in &table.peers {
-            end_links(peer);
+        let mut number = 0;
+        while let Some(peer) = self.at_or_after(number) {
+            end_links(&peer);
+            number = peer.number().saturating_add(1);
         }
     }
 

@@ -156,6 +156,8 @@ pub(crate) struct DirectoryOps;
 
 #[vtable]
 impl Operations<Hmdfs> for DirectoryOps {
+    const READ_ONLY: bool = true;
+
     fn lookup(dir: &Inode, dentry: InLookup<'_, Hmdfs>) -> Result<Spliced<Hmdfs>> {
         let mount = dir.super_block().data();
         let node = of(dir)?;

@@ -171,7 +171,7 @@ fn fill(new: &inode::New<Hmdfs>, child: &Child) -> Result {
         0o120_000 => {
             let target = child.target.as_ref().ok_or(EPROTO.error())?;
             new.set_link(target)?;
-            new.set_inode_operations::<PlainOps>();
+            new.set_inode_operations::<LinkOps>();
         }
         _ => new.set_inode_operations::<PlainOps>(),
     }
@@ -272,6 +272,25 @@ pub(super) struct PlainOps;
 
 #[vtable]
 impl Operations<Hmdfs> for PlainOps {
+    const READ_ONLY: bool = true;
+
+    fn getattr(inode: &Inode, query: Query) -> Result {
+        getattr(inode, query)
+    }
+
+    fn fill_stat(inode: &Inode, stat: &mut Stat<'_>) {
+        fill_stat(inode, stat);
+    }
+}
+
+/// Inode operations of symbolic links.
+struct LinkOps;
+
+#[vtable]
+impl Operations<Hmdfs> for LinkOps {
+    const READ_ONLY: bool = true;
+    const CACHED_LINK: bool = true;
+
     fn getattr(inode: &Inode, query: Query) -> Result {
         getattr(inode, query)
     }

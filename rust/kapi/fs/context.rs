@@ -353,6 +353,10 @@ impl<F: FileSystem> Vtable<F> {
             (*sb).s_blocksize = kernel::page::PAGE_SIZE;
             (*sb).s_blocksize_bits = kernel::page::PAGE_SHIFT as u8;
             (*sb).s_time_gran = 1;
+            (*sb).s_xattr = super::stack::xattr::handlers();
+            // The umask is applied by who makes a file, because a default access control list
+            // of the directory may stand in its place.
+            bindings::set_sb_flags(sb, bindings::SB_POSIXACL);
         }
         // SAFETY: The superblock is valid and of this file system.
         let sb_ref = unsafe { SuperBlock::<F>::from_raw(sb) };

@@ -17,7 +17,8 @@ use kernel::{
     types::Opaque,
 };
 
-use super::{context::FileSystem, inode, Inode};
+use super::{context::FileSystem, inode, stack, Inode};
+use crate::vfs::{Entry, Path};
 
 /// A dentry; C: `struct dentry`.
 ///
@@ -159,9 +160,12 @@ impl<F: FileSystem> Dentry<F> {
 }
 
 /// A copy of a name.
+///
+/// The VFS does not limit names: of one that is longer than 255 bytes there are 256 here, so that
+/// it is seen to be too long.
 pub struct Name {
-    length: u8,
-    bytes: [u8; 255],
+    length: u16,
+    bytes: [u8; 256],
 }
 
 impl Name {
@@ -170,15 +174,15 @@ impl Name {
     /// `name.name` must be valid for `name.len` bytes.
     unsafe fn from_qstr(name: &bindings::qstr) -> Self {
         // SAFETY: The union is made of plain numbers.
-        let length = unsafe { name.__bindgen_anon_1.__bindgen_anon_1.len }.min(255) as usize;
-        let mut bytes = [0; 255];
+        let length = unsafe { name.__bindgen_anon_1.__bindgen_anon_1.len }.min(256) as usize;
+        let mut bytes = [0; 256];
         // SAFETY: By the function's contract.
         let source = unsafe { core::slice::from_raw_parts(name.name, length) };
         if let Some(target) = bytes.get_mut(..length) {
             target.copy_from_slice(source);
         }
         Self {
-            length: length as u8,
+            length: length as u16,
             bytes,
         }
     }
@@ -228,6 +232,79 @@ impl<'a, F: FileSystem> InLookup<'a, F> {
             alias.set_time(time);
         }
         Ok(Spliced(alias))
+    }
+}
+
+impl<F: FileSystem> InLookup<'_, F> {
+    /// Completes the lookup of a name that stands on `lower`, which the name was found to be in
+    /// `parent`; see [`Dentry::set_lower`].
+    pub fn splice_lower(
+        self,
+        inode: Option<inode::Ref<F>>,
+        parent: &Path,
+        lower: &Entry,
+    ) -> Result<Spliced<F>> {
+        let name = self.name();
+        self.0.set_lower(parent, name.as_bytes(), lower)?;
+        let time = self.0.time();
+        let spliced = self.splice_alias(inode, time)?;
+        if let Some(alias) = &spliced.0 {
+            alias.set_lower(parent, name.as_bytes(), lower)?;
+        }
+        Ok(spliced)
+    }
+}
+
+/// A dentry without an inode, for which a file is to be made. Its directory is locked exclusively.
+pub struct Negative<'a, F: FileSystem>(&'a Dentry<F>);
+
+impl<'a, F: FileSystem> Negative<'a, F> {
+    /// # Safety
+    ///
+    /// `dentry` must be what the VFS gave to an operation that makes a file.
+    pub(super) unsafe fn from_raw(dentry: *mut bindings::dentry) -> Self {
+        // SAFETY: By the function's contract.
+        Self(unsafe { Dentry::from_raw(dentry) })
+    }
+
+    /// Gives it the inode of the new file, which must not be a directory; C: `d_instantiate`.
+    pub fn d_instantiate(self, inode: inode::Ref<F>) -> Result<Instantiated> {
+        if inode.file_type() == 0o040_000 {
+            return Err(EISDIR);
+        }
+        // SAFETY: The dentry is negative and not in lookup, as the VFS gives it; the reference to
+        // the inode is taken over.
+        unsafe { bindings::d_instantiate(self.0.as_raw(), inode.into_raw()) };
+        Ok(Instantiated(()))
+    }
+
+    /// Gives it the inode of the new directory; C: `d_splice_alias`.
+    pub fn d_splice_alias(self, inode: inode::Ref<F>) -> Result<Spliced<F>> {
+        // A directory has one dentry at most: should this one have been found elsewhere already,
+        // that is moved here.
+        // SAFETY: The dentry is valid, and its directory is locked.
+        unsafe { bindings::d_drop(self.0.as_raw()) };
+        let time = self.0.time();
+        InLookup(self.0).splice_alias(Some(inode), time)
+    }
+}
+
+impl<F: FileSystem> core::ops::Deref for Negative<'_, F> {
+    type Target = Dentry<F>;
+
+    fn deref(&self) -> &Dentry<F> {
+        self.0
+    }
+}
+
+/// Proof that a dentry was given the inode of a new file.
+pub struct Instantiated(());
+
+impl<F: FileSystem> Dentry<F> {
+    /// Takes the name out of the cache, so that it is looked up anew; C: `d_drop`.
+    pub fn d_drop(&self) {
+        // SAFETY: The dentry is valid.
+        unsafe { bindings::d_drop(self.as_raw()) };
     }
 }
 
@@ -285,6 +362,7 @@ struct Vtable<F, T>(PhantomData<(F, T)>);
 
 impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
     const OPERATIONS: bindings::dentry_operations = bindings::dentry_operations {
+        d_release: Some(stack::dentry::release),
         d_revalidate: Some(Self::d_revalidate),
         ..pin_init::zeroed()
     };
@@ -298,13 +376,18 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         dentry: *mut bindings::dentry,
         flags: c_uint,
     ) -> c_int {
+        // SAFETY: The dentry is valid, if only for an RCU read-side section.
+        let unchanged = unsafe { stack::dentry::is_unchanged(dentry) };
+        if unchanged == Some(true) && flags & bindings::LOOKUP_REVAL == 0 {
+            return 1;
+        }
         // SAFETY: The dentry is valid, if only for an RCU read-side section; the field is a plain
         // number.
         let time = unsafe { (&raw const (*dentry).d_time).read_volatile() };
         // SAFETY: A dentry refers to its superblock, whose data are freed only a grace period
         // after the last dentry.
         let data = unsafe { super::SuperBlock::<F>::from_raw((*dentry).d_sb) }.data();
-        if flags & bindings::LOOKUP_REVAL == 0 && T::is_fresh(data, time) {
+        if unchanged.is_none() && flags & bindings::LOOKUP_REVAL == 0 && T::is_fresh(data, time) {
             return 1;
         }
         if flags & bindings::LOOKUP_RCU != 0 {

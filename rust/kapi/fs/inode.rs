@@ -25,7 +25,7 @@ use kernel::{
     types::Opaque,
 };
 
-use super::{context::FileSystem, file, inode_operations, SuperBlock};
+use super::{context::FileSystem, file, inode_operations, stack::Stacked, SuperBlock};
 
 /// A counted reference to an inode. Dropping it may sleep (`iput`).
 pub type Ref<F> = InodeRef<F>;
@@ -33,7 +33,7 @@ pub type Ref<F> = InodeRef<F>;
 /// Layout of the memory of an inode.
 #[repr(C)]
 pub(crate) struct InodeWithData<K, T> {
-    pub(crate) netfs: bindings::netfs_inode,
+    pub(crate) stacked: Stacked,
     /// Initialised by `set`, before the inode is hashed.
     key: MaybeUninit<K>,
     /// Whether `data` is initialised. Written by `set` and `evict_inode` only.
@@ -97,7 +97,7 @@ unsafe extern "C" fn init_once<F: FileSystem>(object: *mut c_void) {
     // SAFETY: The object is large enough and nobody else uses it.
     unsafe {
         (&raw mut (*inode).has_data).write(false);
-        bindings::inode_init_once(&raw mut (*inode).netfs.inode);
+        bindings::inode_init_once(&raw mut (*inode).stacked.netfs.inode);
     }
 }
 
@@ -114,7 +114,9 @@ pub(super) unsafe extern "C" fn alloc_inode<F: FileSystem>(
         let inode = inode.cast::<Layout<F>>();
         // SAFETY: The object comes from our cache and is ours alone. Directories and symbolic
         // links are never given to the netfs library, but eviction waits for its count.
-        unsafe { bindings::netfs_inode_init(&raw mut (*inode).netfs, ptr::null(), false) };
+        unsafe { bindings::netfs_inode_init(&raw mut (*inode).stacked.netfs, ptr::null(), false) };
+        // SAFETY: As above.
+        unsafe { Stacked::init(&raw mut (*inode).stacked) };
     }
     inode
 }
@@ -151,6 +153,8 @@ pub(super) unsafe extern "C" fn evict_inode<F: FileSystem>(inode: *mut bindings:
             (*this).data.assume_init_drop();
         }
     }
+    // SAFETY: The inode is being evicted.
+    unsafe { Stacked::evict(&raw mut (*this).stacked) };
 }
 
 /// An inode; C: `struct inode`.
@@ -327,7 +331,7 @@ pub enum Found<F: FileSystem> {
 pub struct New<F: FileSystem>(Option<InodeRef<F>>);
 
 impl<F: FileSystem> New<F> {
-    fn raw(&self) -> *mut bindings::inode {
+    pub(super) fn raw(&self) -> *mut bindings::inode {
         self.0
             .as_ref()
             .map_or(ptr::null_mut(), |inode| inode.as_raw())

@@ -10,9 +10,11 @@ use hmdfs_bindings as bindings;
 use kernel::{
     error::{from_result, VTABLE_DEFAULT_ERROR},
     prelude::*,
+    str::CStrExt,
 };
 
-use super::{context::FileSystem, dentry, Dentry, Inode};
+use super::{context::FileSystem, dentry, inode, stack, Dentry, Inode};
+use crate::vfs::{self, rename::Flags};
 
 /// Result of `getattr`: what `stat` tells; C: `struct kstat`.
 pub struct Stat<'a>(&'a mut bindings::kstat);
@@ -83,9 +85,99 @@ pub trait Operations<F: FileSystem>: 'static {
         let _ = (inode, stat);
     }
 
-    /// Creates a regular file. `dir`'s lock is held exclusively; may sleep.
-    fn create(dir: &Inode<F>, dentry: &Dentry<F>, mode: u16, exclusive: bool) -> Result {
+    /// Whether attributes, permissions, extended attributes, access control lists and links are
+    /// those of the lower inode, which an inode with these operations then must have; see
+    /// [`super::stack`]. [`Operations::getattr`] is not called then.
+    const STACKED: bool = false;
+
+    /// Whether everything that would change the inode fails with `EROFS`.
+    const READ_ONLY: bool = false;
+
+    /// Whether it is a symbolic link with a target that [`inode::New::set_link`] has set.
+    const CACHED_LINK: bool = false;
+
+    /// Makes a regular file. Like all operations that change a directory: `dir`'s lock is held
+    /// exclusively; may sleep. `exclusive`: `EEXIST` if there is one, else `ESTALE` to have the
+    /// name looked up anew. The umask is not applied to `mode` yet.
+    fn create(
+        dir: &Inode<F>,
+        dentry: dentry::Negative<'_, F>,
+        mode: u16,
+        exclusive: bool,
+    ) -> Result<dentry::Instantiated> {
         let _ = (dir, dentry, mode, exclusive);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Makes a directory. The umask is not applied to `mode` yet.
+    fn mkdir(
+        dir: &Inode<F>,
+        dentry: dentry::Negative<'_, F>,
+        mode: u16,
+    ) -> Result<dentry::Spliced<F>> {
+        let _ = (dir, dentry, mode);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Makes a device node, FIFO or socket. The umask is not applied to `mode` yet.
+    fn mknod(
+        dir: &Inode<F>,
+        dentry: dentry::Negative<'_, F>,
+        mode: u16,
+        device: u32,
+    ) -> Result<dentry::Instantiated> {
+        let _ = (dir, dentry, mode, device);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Makes a symbolic link.
+    fn symlink(
+        dir: &Inode<F>,
+        dentry: dentry::Negative<'_, F>,
+        target: &CStr,
+    ) -> Result<dentry::Instantiated> {
+        let _ = (dir, dentry, target);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Gives a file, which is locked too, another name.
+    fn link(
+        file: &Inode<F>,
+        dir: &Inode<F>,
+        dentry: dentry::Negative<'_, F>,
+    ) -> Result<dentry::Instantiated> {
+        let _ = (file, dir, dentry);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Removes a name of a file, which is locked too.
+    fn unlink(dir: &Inode<F>, dentry: &Dentry<F>) -> Result {
+        let _ = (dir, dentry);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Removes an empty directory, which is locked too.
+    fn rmdir(dir: &Inode<F>, dentry: &Dentry<F>) -> Result {
+        let _ = (dir, dentry);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Renames. Both directories are locked exclusively. After success `old` is moved to where
+    /// `new` is, or the two change places, before anybody sees them.
+    fn rename(
+        old_dir: &Inode<F>,
+        old: &Dentry<F>,
+        new_dir: &Inode<F>,
+        new: &Dentry<F>,
+        flags: Flags,
+    ) -> Result {
+        let _ = (old_dir, old, new_dir, new, flags);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The inode for a file without a name that was just made as `lower`; C: `tmpfile`.
+    fn tmpfile(dir: &Inode<F>, lower: vfs::Path) -> Result<inode::Ref<F>> {
+        let _ = (dir, lower);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }
@@ -105,13 +197,137 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         } else {
             None
         },
-        getattr: if T::HAS_GETATTR {
+        getattr: if T::STACKED {
+            Some(stack::attributes::getattr)
+        } else if T::HAS_GETATTR {
             Some(Self::getattr)
+        } else {
+            None
+        },
+        create: if T::HAS_CREATE {
+            Some(Self::create)
+        } else {
+            None
+        },
+        link: if T::HAS_LINK {
+            Some(Self::link)
+        } else {
+            None
+        },
+        mkdir: if T::HAS_MKDIR {
+            Some(Self::mkdir)
+        } else {
+            None
+        },
+        mknod: if T::HAS_MKNOD {
+            Some(Self::mknod)
+        } else {
+            None
+        },
+        rename: if T::HAS_RENAME {
+            Some(Self::rename)
+        } else {
+            None
+        },
+        rmdir: if T::HAS_RMDIR {
+            Some(Self::rmdir)
+        } else {
+            None
+        },
+        symlink: if T::HAS_SYMLINK {
+            Some(Self::symlink)
+        } else {
+            None
+        },
+        tmpfile: if T::HAS_TMPFILE {
+            Some(Self::tmpfile)
+        } else {
+            None
+        },
+        unlink: if T::HAS_UNLINK {
+            Some(Self::unlink)
+        } else {
+            None
+        },
+        fiemap: if T::STACKED {
+            Some(stack::attributes::fiemap)
+        } else {
+            None
+        },
+        fileattr_get: if T::STACKED {
+            Some(stack::attributes::fileattr_get)
+        } else {
+            None
+        },
+        fileattr_set: if T::STACKED {
+            Some(stack::attributes::fileattr_set)
+        } else {
+            None
+        },
+        get_acl: if T::STACKED {
+            Some(stack::xattr::get_acl)
+        } else {
+            None
+        },
+        get_link: if T::STACKED {
+            Some(stack::attributes::get_link)
+        } else if T::CACHED_LINK {
+            Some(bindings::simple_get_link)
+        } else {
+            None
+        },
+        listxattr: if T::STACKED {
+            Some(stack::xattr::listxattr)
+        } else {
+            None
+        },
+        permission: if T::STACKED {
+            Some(stack::attributes::permission)
+        } else if T::READ_ONLY {
+            Some(Self::read_only_permission)
+        } else {
+            None
+        },
+        set_acl: if T::STACKED {
+            Some(stack::xattr::set_acl)
+        } else {
+            None
+        },
+        setattr: if T::STACKED {
+            Some(stack::attributes::setattr)
+        } else if T::READ_ONLY {
+            Some(Self::read_only_setattr)
         } else {
             None
         },
         ..pin_init::zeroed()
     };
+
+    /// # Safety
+    ///
+    /// The VFS calls this with an inode of `F`, which may be in an RCU walk.
+    unsafe extern "C" fn read_only_permission(
+        idmap: *mut bindings::mnt_idmap,
+        inode: *mut bindings::inode,
+        mask: c_int,
+    ) -> c_int {
+        if mask & bindings::MAY_WRITE as c_int != 0 {
+            return EROFS.to_errno();
+        }
+        // SAFETY: By the function's contract; the function knows about RCU walks.
+        unsafe { bindings::generic_permission(idmap, inode, mask) }
+    }
+
+    /// # Safety
+    ///
+    /// None.
+    unsafe extern "C" fn read_only_setattr(
+        _idmap: *mut bindings::mnt_idmap,
+        _dentry: *mut bindings::dentry,
+        _attributes: *mut bindings::iattr,
+    ) -> c_int {
+        EROFS.to_errno()
+    }
 
     /// # Safety
     ///
@@ -152,6 +368,189 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
             if T::HAS_FILL_STAT {
                 T::fill_stat(inode, &mut stat);
             }
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The VFS calls this with a locked directory of `F` and a negative dentry in it.
+    unsafe extern "C" fn create(
+        _idmap: *mut bindings::mnt_idmap,
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        mode: u16,
+        exclusive: bool,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By the function's contract.
+            let dir = unsafe { Inode::<F>::from_raw(dir) };
+            // SAFETY: By the function's contract.
+            let dentry = unsafe { dentry::Negative::from_raw(dentry) };
+            T::create(dir, dentry, mode, exclusive)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The VFS calls this with a locked directory of `F` and a negative dentry in it.
+    unsafe extern "C" fn mkdir(
+        _idmap: *mut bindings::mnt_idmap,
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        mode: u16,
+    ) -> *mut bindings::dentry {
+        // SAFETY: By the function's contract.
+        let dir = unsafe { Inode::<F>::from_raw(dir) };
+        // SAFETY: By the function's contract.
+        let dentry = unsafe { dentry::Negative::from_raw(dentry) };
+        match T::mkdir(dir, dentry, mode) {
+            Ok(spliced) => spliced.into_raw(),
+            Err(error) => error.to_ptr(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The VFS calls this with a locked directory of `F` and a negative dentry in it.
+    unsafe extern "C" fn mknod(
+        _idmap: *mut bindings::mnt_idmap,
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        mode: u16,
+        device: bindings::dev_t,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By the function's contract.
+            let dir = unsafe { Inode::<F>::from_raw(dir) };
+            // SAFETY: By the function's contract.
+            let dentry = unsafe { dentry::Negative::from_raw(dentry) };
+            T::mknod(dir, dentry, mode, device)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The VFS calls this with a locked directory of `F` and a negative dentry in it, and a target.
+    unsafe extern "C" fn symlink(
+        _idmap: *mut bindings::mnt_idmap,
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        target: *const c_char,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By the function's contract.
+            let dir = unsafe { Inode::<F>::from_raw(dir) };
+            // SAFETY: By the function's contract.
+            let dentry = unsafe { dentry::Negative::from_raw(dentry) };
+            // SAFETY: The target is a C string.
+            let target = unsafe { CStr::from_char_ptr(target) };
+            T::symlink(dir, dentry, target)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The VFS calls this with a positive dentry, a locked directory, all of `F`, and a negative dentry in it.
+    unsafe extern "C" fn link(
+        old: *mut bindings::dentry,
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: A positive dentry holds its inode.
+            let file = unsafe { Inode::<F>::from_raw((*old).d_inode) };
+            // SAFETY: By the function's contract.
+            let dir = unsafe { Inode::<F>::from_raw(dir) };
+            // SAFETY: By the function's contract.
+            let dentry = unsafe { dentry::Negative::from_raw(dentry) };
+            T::link(file, dir, dentry)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The VFS calls this with a locked directory of `F` and a positive dentry in it.
+    unsafe extern "C" fn unlink(
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By the function's contract.
+            let dir = unsafe { Inode::<F>::from_raw(dir) };
+            // SAFETY: By the function's contract.
+            let dentry = unsafe { Dentry::<F>::from_raw(dentry) };
+            T::unlink(dir, dentry)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The VFS calls this with a locked directory of `F` and a positive dentry in it.
+    unsafe extern "C" fn rmdir(
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By the function's contract.
+            let dir = unsafe { Inode::<F>::from_raw(dir) };
+            // SAFETY: By the function's contract.
+            let dentry = unsafe { Dentry::<F>::from_raw(dentry) };
+            T::rmdir(dir, dentry)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The VFS calls this with two locked directories of `F` and a dentry in each.
+    unsafe extern "C" fn rename(
+        _idmap: *mut bindings::mnt_idmap,
+        old_dir: *mut bindings::inode,
+        old: *mut bindings::dentry,
+        new_dir: *mut bindings::inode,
+        new: *mut bindings::dentry,
+        flags: c_uint,
+    ) -> c_int {
+        from_result(|| {
+            let flags = Flags::from_raw(flags);
+            // SAFETY: By the function's contract.
+            let dirs = unsafe { (Inode::from_raw(old_dir), Inode::from_raw(new_dir)) };
+            // SAFETY: By the function's contract.
+            let dentries = unsafe { (Dentry::from_raw(old), Dentry::from_raw(new)) };
+            T::rename(dirs.0, dentries.0, dirs.1, dentries.1, flags)?;
+            // The file system says that it does this (`FS_RENAME_DOES_D_MOVE`).
+            if flags.is_exchange() {
+                // SAFETY: Both dentries and directories are locked for it.
+                unsafe { bindings::d_exchange(old, new) };
+            } else {
+                // SAFETY: As above.
+                unsafe { bindings::d_move(old, new) };
+            }
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The VFS calls this with a locked directory of `F` and a file that is being opened.
+    unsafe extern "C" fn tmpfile(
+        _idmap: *mut bindings::mnt_idmap,
+        dir: *mut bindings::inode,
+        file: *mut bindings::file,
+        mode: u16,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By the function's contract.
+            let dir = unsafe { Inode::<F>::from_raw(dir) };
+            let parent = dir.lower().ok_or(crate::errno::EOPNOTSUPP)?;
+            // SAFETY: By the function's contract.
+            unsafe { stack::file::tmpfile(file, parent, mode, |path| T::tmpfile(dir, path)) }?;
             Ok(0)
         })
     }

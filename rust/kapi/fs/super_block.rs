@@ -17,7 +17,7 @@ use super::{
     context::FileSystem,
     dentry,
     inode::{self, InodeWithData},
-    Inode,
+    stack, Inode,
 };
 
 /// A superblock; C: `struct super_block`.
@@ -87,6 +87,7 @@ impl<F: FileSystem> Vtable<F> {
     pub(super) const OPERATIONS: bindings::super_operations = bindings::super_operations {
         alloc_inode: Some(inode::alloc_inode::<F>),
         free_inode: Some(inode::free_inode::<F>),
+        drop_inode: Some(stack::drop_inode),
         evict_inode: Some(inode::evict_inode::<F>),
         write_inode: Some(Self::write_inode),
         statfs: Some(Self::statfs),
@@ -158,4 +159,4 @@ impl<F: FileSystem> Vtable<F> {
 }
 
 // Inodes are laid out as `InodeWithData`; the C inode comes first.
-const _: () = assert!(core::mem::offset_of!(InodeWithData<(), ()>, netfs) == 0);
+const _: () = assert!(core::mem::offset_of!(InodeWithData<(), ()>, stacked) == 0);

@@ -323,6 +323,12 @@ impl Socket {
         unsafe { self.send_message(&mut message, alert.len()) }
     }
 
+    /// Bytes that the peer's TCP has acknowledged so far; C: `bytes_acked` of `struct tcp_sock`.
+    pub fn bytes_acked(&self) -> u64 {
+        // SAFETY: By the type invariant, a TCP socket.
+        unsafe { bindings::tcp_bytes_acked((*self.as_raw()).sk) }
+    }
+
     /// Sends the bytes of `run` without copying them; see [`Socket::send`] for what
     /// else is to be known.
     pub fn send_pages(&self, run: &PageRun) -> Result {

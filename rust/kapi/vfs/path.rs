@@ -53,11 +53,30 @@ impl Path {
         &self.0
     }
 
-    pub(super) fn dentry(&self) -> *mut bindings::dentry {
+    /// The path of an open file.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be open.
+    pub(crate) unsafe fn of_file(file: *mut bindings::file) -> Self {
+        // SAFETY: The file is valid and its path never changes; reading either member of the
+        // union gives the path.
+        let path = unsafe { (*file).__bindgen_anon_1.f_path };
+        // SAFETY: Both are valid.
+        unsafe { bindings::path_get(&path) };
+        // SAFETY: With the references just taken; what is open is positive.
+        unsafe { Self::from_raw(path) }
+    }
+
+    pub(crate) fn dentry(&self) -> *mut bindings::dentry {
         self.0.dentry
     }
 
-    pub(super) fn inode(&self) -> *mut bindings::inode {
+    pub(super) fn mount(&self) -> *mut bindings::vfsmount {
+        self.0.mnt
+    }
+
+    pub(crate) fn inode(&self) -> *mut bindings::inode {
         // SAFETY: The dentry is valid, and positive for as long as we hold it, so the field
         // does not change.
         unsafe { (*self.0.dentry).d_inode }
@@ -68,7 +87,7 @@ impl Path {
         unsafe { (*self.0.dentry).d_sb }
     }
 
-    pub(super) fn idmap(&self) -> *mut bindings::mnt_idmap {
+    pub(crate) fn idmap(&self) -> *mut bindings::mnt_idmap {
         // SAFETY: The mount is valid.
         unsafe { bindings::mnt_idmap(self.0.mnt) }
     }
@@ -198,6 +217,18 @@ impl Path {
         unsafe { bindings::d_unlinked(self.dentry()) }
     }
 
+    /// The identity of the file: the same for all its names, and no other file of any file system
+    /// has it as long as this path lives.
+    pub fn identity(&self) -> usize {
+        self.inode().addr()
+    }
+
+    /// The number of the file's inode, as the file system has it.
+    pub fn ino(&self) -> u64 {
+        // SAFETY: The inode is valid, and its number does not change.
+        unsafe { (*self.inode()).i_ino }
+    }
+
     /// Whether `self` and `other` are the same place of the same file system.
     pub fn is_same(&self, other: &Path) -> bool {
         core::ptr::eq(self.dentry(), other.dentry())
@@ -311,7 +342,7 @@ impl Drop for Path {
 }
 
 /// `QSTR_LEN`; valid as long as `name` is.
-pub(super) fn qstr(name: &[u8]) -> Result<bindings::qstr> {
+pub(crate) fn qstr(name: &[u8]) -> Result<bindings::qstr> {
     Ok(bindings::qstr {
         __bindgen_anon_1: bindings::qstr__bindgen_ty_1 {
             __bindgen_anon_1: bindings::qstr__bindgen_ty_1__bindgen_ty_1 {

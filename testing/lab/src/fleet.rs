@@ -220,7 +220,7 @@ pub fn wait_for_state(
     let what = format!("{owner} to be {state} on {}", viewer.name());
     let control = viewer.control();
     wait::until(&what, limit, || Ok(control.is_online(owner)? == online))
-        .with_context(|| format!("hmdfsd of {}:\n{}", viewer.name(), viewer.log()))
+        .map_err(|error| anyhow!("{error:#}\nhmdfsd of {}:\n{}", viewer.name(), viewer.log()))
 }
 
 /// Removes what an interrupted run left behind.

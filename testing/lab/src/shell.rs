@@ -9,11 +9,14 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::device::FOLDER;
+use crate::disk;
 use crate::fleet::Plan;
 use crate::module;
 use crate::net::Line;
 use crate::random::Random;
 use crate::sample;
+use crate::storage::Storage;
+use crate::tree;
 
 const PROFILE: &str = r#"
 on() { device=$1; shift; ip netns exec "lab-$device" "$@"; }
@@ -37,6 +40,11 @@ What you can do:
   exit                              end everything
 ";
 
+/// The guest's disk with this label, or, without one, some files in memory.
+fn storage(name: &'static str) -> (&'static str, Storage) {
+    (name, disk::storage(name).unwrap_or(Storage::Memory(128)))
+}
+
 /// Starts the devices and a shell; returns when the shell ends.
 pub fn run() -> Result<()> {
     module::ensure_loaded()?;
@@ -44,12 +52,14 @@ pub fn run() -> Result<()> {
         delay_us: 1_000,
         ..Default::default()
     };
-    let fleet = Plan::new(&["laptop", "tablet", "phone"])
-        .line(line)
-        .start()?;
+    let plan = Plan::with_storage(["laptop", "tablet", "phone"].map(storage).to_vec());
+    let fleet = plan.line(line).start()?;
     let mut random = Random::new(60);
     for device in fleet.devices() {
-        sample::forest(&device.export(), 60, &mut random)?;
+        disk::tidy(&device.export())?;
+        if tree::names(&device.export())?.is_empty() {
+            sample::forest(&device.export(), 60, &mut random)?;
+        }
     }
     let profile = Path::new(FOLDER).join("profile");
     fs::write(&profile, PROFILE)?;

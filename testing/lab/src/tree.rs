@@ -144,72 +144,6 @@ pub fn digest(path: &Path) -> Result<[u8; 32]> {
     }
 }
 
-/// What two trees have in common, and what not.
-#[derive(Debug, Default)]
-pub struct Comparison {
-    /// Regular files whose content was compared.
-    pub files: usize,
-    /// All of their bytes.
-    pub bytes: u64,
-    /// One line for each difference.
-    pub differences: Vec<String>,
-}
-
-/// Compares the tree at `home` with the same tree as seen at `there`: names, kinds,
-/// sizes, modes, times, link targets, and the content of every file, read by
-/// `threads` threads at once. Contents at home are not read again when `known` has them.
-pub fn compare(home: &Path, there: &Path, threads: usize, known: &Digests) -> Result<Comparison> {
-    let ours = list(home)?;
-    let theirs = list(there)?;
-    let mut result = Comparison::default();
-    for name in theirs.keys().filter(|name| !ours.contains_key(*name)) {
-        result
-            .differences
-            .push(format!("{name:?} is shown and not there at home"));
-    }
-    let mut files = Vec::new();
-    for (name, entry) in &ours {
-        match theirs.get(name) {
-            None => result.differences.push(format!("{name:?} is missing")),
-            Some(other) if other != entry => result
-                .differences
-                .push(format!("{name:?}: at home {entry}; shown {other}")),
-            Some(_) => {
-                if let Kind::File(size) = entry.kind {
-                    result.bytes += size;
-                    files.push(name);
-                }
-            }
-        }
-    }
-    result.files = files.len();
-    let differing = in_parallel(threads, &files, |name| {
-        let at_home = known.of(&home.join(name))?;
-        let shown = digest(&there.join(name))?;
-        Ok((at_home != shown).then(|| format!("{name:?}: the content differs")))
-    });
-    result.differences.extend(differing);
-    Ok(result)
-}
-
-/// Digests of files at home, computed once however many devices compare with them.
-#[derive(Default)]
-pub struct Digests(Mutex<BTreeMap<PathBuf, [u8; 32]>>);
-
-impl Digests {
-    /// The digest of the file at `path`.
-    pub fn of(&self, path: &Path) -> Result<[u8; 32]> {
-        if let Some(digest) = self.0.lock().ok().and_then(|map| map.get(path).copied()) {
-            return Ok(digest);
-        }
-        let digest = digest(path)?;
-        if let Ok(mut map) = self.0.lock() {
-            map.insert(path.to_owned(), digest);
-        }
-        Ok(digest)
-    }
-}
-
 /// Runs `work` on every item in `threads` threads; collects the texts and errors.
 pub fn in_parallel<T: Sync>(
     threads: usize,
@@ -237,20 +171,6 @@ pub fn in_parallel<T: Sync>(
     texts
         .into_inner()
         .unwrap_or_else(|poison| poison.into_inner())
-}
-
-/// An error unless the two trees are equal.
-pub fn must_be_equal(home: &Path, there: &Path) -> Result<()> {
-    let result = compare(home, there, 4, &Digests::default())?;
-    let count = result.differences.len();
-    anyhow::ensure!(
-        count == 0,
-        "{} differs from {} in {count} places:\n{}",
-        there.display(),
-        home.display(),
-        result.differences[..count.min(10)].join("\n")
-    );
-    Ok(())
 }
 
 /// Whether a name is among those listed in `directory`.

@@ -10,12 +10,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hmdfs_tls::{Answer, DeviceId, Identity};
+use hmdfs_tls::{Answer, DeviceId, HandshakeError, Identity};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
-use crate::transport::{self, Connection};
+use crate::transport::{self, Connection, TransportError};
 
 /// Connections at once that have not proven who they are: all together, and of one address.
 const UNAUTHENTICATED: usize = 8;
@@ -159,6 +159,10 @@ impl Acceptor {
         match result {
             Ok(connection) => {
                 let _ = self.arrivals.send(Arrival::Ready(connection)).await;
+            }
+            // Our own "no", which is told to the other side in its own words.
+            Err(TransportError::Handshake(HandshakeError::Refused(answer))) => {
+                debug!("connection from {from}: refused: {answer:?}");
             }
             Err(error) => info!("connection from {from}: {error}"),
         }

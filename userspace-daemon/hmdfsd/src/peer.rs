@@ -12,6 +12,8 @@ const LAST: Duration = Duration::from_secs(30);
 /// Both sides may dial at once. The one with the larger ID waits so long first, so that normally
 /// just one link arises.
 const COURTESY: Duration = Duration::from_millis(1500);
+/// So long a connection of the other side, which has proven who it is, may take to become a link.
+const EXPECTATION: Duration = Duration::from_secs(5);
 /// A link that was up for so long was a success: after it, dialling begins anew.
 const LASTING: Duration = Duration::from_secs(5);
 
@@ -68,6 +70,11 @@ impl Peer {
         } else {
             self.dial_later(now);
         }
+    }
+
+    /// The other side's connection was accepted: another one should not be needed.
+    pub fn expect(&mut self, now: Instant) {
+        self.next = Some(now + EXPECTATION);
     }
 
     /// Do not dial.
@@ -151,6 +158,16 @@ mod tests {
         assert!(!peer.begin(now));
         peer.end();
         assert!(peer.begin(now));
+    }
+
+    #[test]
+    fn whoever_is_expected_is_not_dialled() {
+        let now = Instant::now();
+        let mut peer = peer(false, &["a:1"]);
+        peer.dial_now(now);
+        peer.expect(now);
+        assert!(!peer.begin(now));
+        assert!(peer.begin(now + EXPECTATION), "it did not come");
     }
 
     #[test]

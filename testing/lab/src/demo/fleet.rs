@@ -2,6 +2,7 @@
 
 //! Three devices in one guest.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +11,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
 
-use crate::demo::{compare, megabytes, show_tree, Narrator, LEAVE_LIMIT};
+use crate::demo::{compare, megabytes, show_tree, Narrator, LEAVE_LIMIT, READERS};
 use crate::device::Device;
 use crate::disk;
 use crate::fleet::{Fleet, Plan};
+use crate::manifest::Manifest;
 use crate::module;
 use crate::net::Line;
 use crate::suite::support::drop_caches;
-use crate::tree::{self, Digests, Kind};
+use crate::tree;
 use crate::wait::{self, PATIENCE};
 
 /// What the readers of the phone did during the outage.
@@ -54,8 +56,11 @@ pub fn three_devices() -> Result<()> {
     narrator.say(&laptop.control().text("links")?);
 
     narrator.chapter("What each of them has at home");
+    let mut homes = BTreeMap::new();
     for device in fleet.devices() {
-        show_tree(&narrator, device)?;
+        let home = Manifest::of(&device.export(), READERS)?;
+        show_tree(&narrator, device, &home)?;
+        homes.insert(device.name(), home);
     }
     narrator.say(&format!(
         "on the laptop: device_view/{{{}}}, and {} names in merge_view",
@@ -68,12 +73,12 @@ pub fn three_devices() -> Result<()> {
     ));
 
     narrator.chapter("Every file through every other device: SHA-256, size, mode, time");
-    let known = Digests::default();
     for (viewer, owner) in fleet.pairs() {
-        compare(&narrator, viewer, owner.name(), &owner.export(), &known)?;
+        compare(&narrator, viewer, owner.name(), &homes[owner.name()])?;
     }
 
-    outage(&narrator, &fleet, &known)?;
+    outage(&narrator, &fleet, &homes)?;
+    drop(homes);
 
     narrator.chapter("Everything ends");
     fleet.close()?;
@@ -83,7 +88,7 @@ pub fn three_devices() -> Result<()> {
 }
 
 /// The tablet's cable is pulled, and plugged in again.
-fn outage(narrator: &Narrator, fleet: &Fleet, known: &Digests) -> Result<()> {
+fn outage(narrator: &Narrator, fleet: &Fleet, homes: &BTreeMap<&str, Manifest>) -> Result<()> {
     let (laptop, phone) = (fleet.device("laptop")?, fleet.device("phone")?);
     let tablet = fleet.device("tablet")?;
     let own = only_at(tablet, &[laptop, phone])?;
@@ -91,7 +96,7 @@ fn outage(narrator: &Narrator, fleet: &Fleet, known: &Digests) -> Result<()> {
     narrator.chapter("The tablet's cable is pulled while the laptop reads the phone");
     let stop = AtomicBool::new(false);
     let (left, readers) = thread::scope(|scope| {
-        let readers = scope.spawn(|| read_on(laptop, phone, known, &stop));
+        let readers = scope.spawn(|| read_on(laptop, phone.name(), &homes["phone"], &stop));
         // So that the readers are under way.
         thread::sleep(Duration::from_millis(500));
         let left = fleet.cut("tablet").and_then(|()| {
@@ -136,7 +141,7 @@ fn outage(narrator: &Narrator, fleet: &Fleet, known: &Digests) -> Result<()> {
         laptop.merged().join(&own).exists(),
         "{own:?} did not come back"
     );
-    compare(narrator, laptop, "tablet", &tablet.export(), known)
+    compare(narrator, laptop, "tablet", &homes["tablet"])
 }
 
 /// A name at the top of `device` that none of the others has.
@@ -163,16 +168,12 @@ fn is_gone(viewer: &Device, name: &Path) -> Result<bool> {
 
 /// Reads the files of `owner` through `viewer`, one after the other, over the
 /// network each time, until told to stop.
-fn read_on(viewer: &Device, owner: &Device, known: &Digests, stop: &AtomicBool) -> Result<Readers> {
-    let (home, there) = (owner.export(), viewer.view(owner.name()));
-    let files: Vec<PathBuf> = tree::list(&home)?
-        .into_iter()
-        .filter(|(_, entry)| matches!(entry.kind, Kind::File(_)))
-        .map(|(name, _)| name)
-        .collect();
+fn read_on(viewer: &Device, owner: &str, home: &Manifest, stop: &AtomicBool) -> Result<Readers> {
+    let there = viewer.view(owner);
+    let files: Vec<_> = home.files().collect();
     let mut readers = Readers::default();
     drop_caches()?;
-    for (index, name) in files.iter().cycle().enumerate() {
+    for (index, (name, size, expected)) in files.iter().cycle().enumerate() {
         if stop.load(Ordering::Relaxed) {
             break;
         }
@@ -181,11 +182,11 @@ fn read_on(viewer: &Device, owner: &Device, known: &Digests, stop: &AtomicBool) 
         }
         let start = Instant::now();
         let digest = tree::digest(&there.join(name))
-            .with_context(|| format!("while the tablet was cut off, {}", owner.name()))?;
+            .with_context(|| format!("while the tablet was cut off from the {owner}"))?;
         readers.longest = readers.longest.max(start.elapsed());
-        ensure!(digest == known.of(&home.join(name))?, "{name:?} differs");
+        ensure!(digest == **expected, "{name:?} differs");
         readers.files += 1;
-        readers.bytes += fs::metadata(home.join(name))?.len();
+        readers.bytes += size;
     }
     Ok(readers)
 }

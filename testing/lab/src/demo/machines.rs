@@ -4,21 +4,19 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
 
-use crate::demo::{compare, show_tree, Narrator, LEAVE_LIMIT};
-use crate::device::{Device, Peer, FOLDER, PORT};
+use crate::demo::{compare, megabytes, show_tree, Narrator, LEAVE_LIMIT, READERS};
+use crate::device::{Device, Peer, PORT};
 use crate::disk;
 use crate::fleet;
-use crate::fsmount;
+use crate::manifest::Manifest;
 use crate::module;
 use crate::process;
-use crate::storage::Storage;
-use crate::tree::{self, Digests};
+use crate::tree;
 use crate::wait::{self, PATIENCE};
 
 /// Where the two tell each other their ids, which people would do by reading
@@ -27,6 +25,9 @@ const TALK: u16 = 20713;
 
 /// The runner kills the other machine when it reads this line.
 const KILL: &str = "@kill-peer";
+
+/// What ends a list.
+const END: &str = ".";
 
 struct Role {
     name: &'static str,
@@ -118,21 +119,23 @@ fn device(own: &Role, other: &Role, talk: &mut Talk) -> Result<Device> {
     Ok(device)
 }
 
-/// The other machine's own disk, to compare with: each machine has both, and
-/// exports just its own.
-fn reference(name: &str) -> Result<std::path::PathBuf> {
-    let folder = Path::new(FOLDER).join("reference");
-    std::fs::create_dir_all(&folder)?;
-    let Storage::Disk(disk, fstype) = disk::storage(name)? else {
-        bail!("{name} has no disk");
-    };
-    let source = disk
-        .to_str()
-        .ok_or_else(|| anyhow!("{} is not UTF-8", disk.display()))?;
-    fsmount::mount_source(fstype, source, &folder)
-        .with_context(|| format!("cannot mount the copy of the disk of the {name}"))?;
-    disk::tidy(&folder)?;
-    Ok(folder)
+/// Tells the other machine what this one has at home.
+fn tell_manifest(talk: &mut Talk, manifest: &Manifest) -> Result<()> {
+    talk.tell(manifest.to_text().trim_end())?;
+    talk.tell(END)
+}
+
+/// Hears what the other machine has at home.
+fn hear_manifest(talk: &mut Talk) -> Result<Manifest> {
+    let mut text = String::new();
+    loop {
+        let line = talk.hear()?;
+        if line == END {
+            return Manifest::parse(&text);
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
 }
 
 fn first() -> Result<()> {
@@ -149,9 +152,11 @@ fn first() -> Result<()> {
     narrator.say(&laptop.control().text("links")?);
 
     narrator.chapter("Every file through the other machine: SHA-256, size, mode, time");
-    show_tree(&narrator, &laptop)?;
-    let home = reference(SECOND.name)?;
-    compare(&narrator, &laptop, SECOND.name, &home, &Digests::default())?;
+    let own = Manifest::of(&laptop.export(), READERS)?;
+    tell_manifest(&mut talk, &own)?;
+    let theirs = hear_manifest(&mut talk)?;
+    show_tree(&narrator, &laptop, &own)?;
+    compare(&narrator, &laptop, SECOND.name, &theirs)?;
     match talk.hear()?.split_once(' ') {
         Some(("equal", text)) => narrator.say(text),
         Some((_, text)) => bail!("the tablet found: {text}"),
@@ -179,7 +184,12 @@ fn first() -> Result<()> {
         "the tablet's files stayed in the views for more than {} s",
         LEAVE_LIMIT.as_secs()
     );
-    tree::must_be_equal(&laptop.export(), &laptop.local())?;
+    let local = own.compare(&laptop.local(), READERS)?;
+    ensure!(
+        local.differences.is_empty(),
+        "the laptop's own files changed: {}",
+        local.differences.join("; ")
+    );
     narrator.say("the laptop's own files are all there");
     narrator.say(&laptop.control().text("devices")?);
     laptop.close()?;
@@ -200,13 +210,16 @@ fn second() -> Result<()> {
     })?;
     let mut talk = Talk::new(stream.ok_or_else(|| anyhow!("no connection"))?)?;
     let tablet = device(&SECOND, &FIRST, &mut talk)?;
-    let home = reference(FIRST.name)?;
-    let result = tree::compare(&home, &tablet.view(FIRST.name), 8, &Digests::default());
+    // In turns: two who only talk would wait for each other.
+    let own = Manifest::of(&tablet.export(), READERS)?;
+    let theirs = hear_manifest(&mut talk)?;
+    tell_manifest(&mut talk, &own)?;
+    let result = theirs.compare(&tablet.view(FIRST.name), READERS);
     let text = match &result {
         Ok(result) if result.differences.is_empty() && result.files > 0 => format!(
             "equal tablet  reads laptop  {:5} files, {:>9}, all equal",
             result.files,
-            super::megabytes(result.bytes)
+            megabytes(result.bytes)
         ),
         Ok(result) => format!("different {}", result.differences.join("; ")),
         Err(error) => format!("different {error:#}"),

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{ensure, Result};
 
 use crate::device::Device;
-use crate::tree::{self, Digests};
+use crate::manifest::Manifest;
+use crate::tree;
 
 mod fleet;
 mod machines;
@@ -50,40 +51,26 @@ fn megabytes(bytes: u64) -> String {
 }
 
 /// Shows what a device exports: a count, and the first names.
-fn show_tree(narrator: &Narrator, device: &Device) -> Result<()> {
-    let tree = tree::list(&device.export())?;
-    let mut files = 0;
-    let mut bytes = 0;
-    for entry in tree.values() {
-        if let tree::Kind::File(size) = entry.kind {
-            files += 1;
-            bytes += size;
-        }
-    }
+fn show_tree(narrator: &Narrator, device: &Device, home: &Manifest) -> Result<()> {
     let names: Vec<String> = tree::names(&device.export())?
         .iter()
         .take(6)
         .map(|name| name.to_string_lossy().into_owned())
         .collect();
     narrator.say(&format!(
-        "{:<7} {files:5} files, {:>9}: {}",
+        "{:<7} {:5} files, {:>9}: {}",
         device.name(),
-        megabytes(bytes),
+        home.files().count(),
+        megabytes(home.files().map(|(_, size, _)| size).sum()),
         names.join("  ")
     ));
     Ok(())
 }
 
-/// Reads every file of `owner`, whose tree lies at `home`, through `viewer` and compares.
-fn compare(
-    narrator: &Narrator,
-    viewer: &Device,
-    owner: &str,
-    home: &std::path::Path,
-    known: &Digests,
-) -> Result<()> {
+/// Reads every file of `owner` through `viewer` and compares with what it is at home.
+fn compare(narrator: &Narrator, viewer: &Device, owner: &str, home: &Manifest) -> Result<()> {
     let start = Instant::now();
-    let result = tree::compare(home, &viewer.view(owner), READERS, known)?;
+    let result = home.compare(&viewer.view(owner), READERS)?;
     let count = result.differences.len();
     for difference in result.differences.iter().take(10) {
         narrator.say(difference);

@@ -10,6 +10,7 @@ use anyhow::{ensure, Context, Result};
 use rustix::fs::{getxattr, listxattr, removexattr, setxattr, XattrFlags};
 
 use crate::fleet::{Fleet, Plan};
+use crate::manifest;
 use crate::mapping::Mapping;
 use crate::random::Random;
 use crate::sample;
@@ -52,7 +53,7 @@ fn shows_what_is_exported(fleet: &mut Fleet) -> Result<()> {
     let (below, above) = (laptop.export().join("tree"), laptop.local().join("tree"));
     fs::create_dir(&below)?;
     sample::everything(&below, &mut Random::new(2))?;
-    tree::must_be_equal(&below, &above)?;
+    manifest::must_be_equal(&below, &above)?;
     fs::remove_dir_all(&above)?;
     ensure!(!below.exists(), "removed above and still there below");
     Ok(())

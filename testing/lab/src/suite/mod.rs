@@ -7,6 +7,9 @@ use anyhow::Result;
 use crate::fleet::Fleet;
 
 mod coherence;
+mod control;
+mod hostile;
+mod lies;
 mod local;
 mod merged;
 mod module;
@@ -60,6 +63,7 @@ pub fn groups() -> Vec<Group> {
     vec![
         module::FIRST,
         mounting::GROUP,
+        control::GROUP,
         local::GROUP,
         local::LOWER,
         remote::GROUP,
@@ -68,6 +72,8 @@ pub fn groups() -> Vec<Group> {
         merged::GROUP,
         policy::GROUP,
         outage::GROUP,
+        hostile::GROUP,
+        lies::GROUP,
         module::LAST,
     ]
 }

@@ -7,6 +7,7 @@ use std::fs;
 use anyhow::{ensure, Context, Result};
 
 use crate::fleet::{self, Plan};
+use crate::manifest;
 use crate::module;
 use crate::sample;
 use crate::suite::{tests, Group};
@@ -80,7 +81,7 @@ fn can_be_used_again_after_unloading() -> Result<()> {
         module::ensure_loaded()?;
         let fleet = small_fleet()?;
         let laptop = fleet.device("laptop")?;
-        crate::tree::must_be_equal(&fleet.device("tablet")?.export(), &laptop.view("tablet"))?;
+        manifest::must_be_equal(&fleet.device("tablet")?.export(), &laptop.view("tablet"))?;
         fleet.close()?;
         unload_soon()?;
     }

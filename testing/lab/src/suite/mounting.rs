@@ -117,7 +117,7 @@ fn source_of(path: &Path) -> Result<String> {
 
 fn without_a_source_is_refused() -> Result<()> {
     let device = prepared()?;
-    because(&refused(&device, &[])?, Errno::INVAL, "source")?;
+    because(&refused(&device, &[])?, Errno::INVAL, "directory")?;
     device.close()
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 
 use crate::fleet::{wait_for_state, Fleet, Plan};
+use crate::manifest;
 use crate::process;
 use crate::random::Random;
 use crate::sample;
@@ -85,7 +86,7 @@ fn a_cut_devices_files_leave_and_come_back(fleet: &mut Fleet) -> Result<()> {
     gone?;
     back(fleet)?;
     let home = fleet.device("tablet")?.export();
-    tree::must_be_equal(&home, &laptop.view("tablet"))
+    manifest::must_be_equal(&home, &laptop.view("tablet"))
 }
 
 fn other_devices_are_read_meanwhile(fleet: &mut Fleet) -> Result<()> {
@@ -93,10 +94,10 @@ fn other_devices_are_read_meanwhile(fleet: &mut Fleet) -> Result<()> {
     fleet.cut("tablet")?;
     // Before anyone has noticed, and after.
     drop_caches()?;
-    let before = tree::must_be_equal(&phone.export(), &laptop.view("phone"));
+    let before = manifest::must_be_equal(&phone.export(), &laptop.view("phone"));
     let gone = wait_until_gone(fleet);
     drop_caches()?;
-    let after = tree::must_be_equal(&phone.export(), &laptop.view("phone"));
+    let after = manifest::must_be_equal(&phone.export(), &laptop.view("phone"));
     fleet.join("tablet")?;
     before.context("right after the cut")?;
     gone?;
@@ -172,8 +173,8 @@ fn a_remounted_device_comes_back(fleet: &mut Fleet) -> Result<()> {
     back(fleet)?;
     let tablet = fleet.device("tablet")?;
     let phone = fleet.device("phone")?;
-    tree::must_be_equal(&tablet.export(), &phone.view("tablet"))?;
-    tree::must_be_equal(&phone.export(), &tablet.view("phone"))
+    manifest::must_be_equal(&tablet.export(), &phone.view("tablet"))?;
+    manifest::must_be_equal(&phone.export(), &tablet.view("phone"))
 }
 
 fn a_bad_line_loses_nothing(fleet: &mut Fleet) -> Result<()> {
@@ -185,7 +186,7 @@ fn a_bad_line_loses_nothing(fleet: &mut Fleet) -> Result<()> {
     };
     drop_caches()?;
     fleet.network.shape(tablet.namespace()?, bad)?;
-    let result = tree::must_be_equal(&tablet.export(), &laptop.view("tablet"));
+    let result = manifest::must_be_equal(&tablet.export(), &laptop.view("tablet"));
     let good = crate::net::Line {
         delay_us: 1,
         ..Default::default()

@@ -13,6 +13,7 @@ use anyhow::{ensure, Context, Result};
 use rustix::fs::{openat, seek, statvfs, Mode, OFlags, RawDir, SeekFrom, CWD};
 
 use crate::fleet::{Fleet, Plan};
+use crate::manifest;
 use crate::mapping::Mapping;
 use crate::random::Random;
 use crate::sample;
@@ -68,11 +69,11 @@ fn shows_the_device(fleet: &mut Fleet) -> Result<()> {
 
 fn everything_is_as_at_home(fleet: &mut Fleet) -> Result<()> {
     let (laptop, tablet) = (fleet.device("laptop")?, fleet.device("tablet")?);
-    tree::must_be_equal(&tablet.export(), &laptop.view("tablet"))?;
+    manifest::must_be_equal(&tablet.export(), &laptop.view("tablet"))?;
     // From the caches, and after losing them.
-    tree::must_be_equal(&tablet.export(), &laptop.view("tablet"))?;
+    manifest::must_be_equal(&tablet.export(), &laptop.view("tablet"))?;
     drop_caches()?;
-    tree::must_be_equal(&tablet.export(), &laptop.view("tablet"))
+    manifest::must_be_equal(&tablet.export(), &laptop.view("tablet"))
 }
 
 /// Each serves the other while it waits for it.
@@ -81,7 +82,7 @@ fn both_ways_at_once(fleet: &mut Fleet) -> Result<()> {
     let views = [("laptop", "tablet"), ("tablet", "laptop")];
     let texts = tree::in_parallel(2, &views, |(viewer, owner)| {
         let home = fleet.device(owner)?.export();
-        tree::must_be_equal(&home, &fleet.device(viewer)?.view(owner)).map(|()| None)
+        manifest::must_be_equal(&home, &fleet.device(viewer)?.view(owner)).map(|()| None)
     });
     ensure!(texts.is_empty(), "{}", texts.join("\n"));
     Ok(())

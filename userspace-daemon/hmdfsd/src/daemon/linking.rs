@@ -98,7 +98,7 @@ impl Daemon {
     }
 
     /// Whether an authenticated device gets the link that it asks for.
-    fn decide(&self, id: DeviceId) -> Answer {
+    fn decide(&mut self, id: DeviceId) -> Answer {
         if self.mount.is_none() {
             return Answer::NotMounted;
         }
@@ -115,6 +115,9 @@ impl Daemon {
         });
         if settled {
             return Answer::Duplicate;
+        }
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.expect(Instant::now());
         }
         Answer::Accepted
     }

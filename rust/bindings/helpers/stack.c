@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is only in headers of the functions that a stacked file system uses.
+ */
+
+#include "stack.h"
+
+int hmdfs_helper_break_deleg_wait(struct delegated_inode *delegated)
+{
+	return break_deleg_wait(delegated);
+}
+
+bool hmdfs_helper_is_delegated(struct delegated_inode *delegated)
+{
+	return is_delegated(delegated);
+}
+
+bool hmdfs_helper_d_unhashed(const struct dentry *dentry)
+{
+	return d_unhashed(dentry);
+}
+
+/*
+ * The sequence number of a dentry, which is even, if it is hashed in this
+ * directory with this name and inode, and needs no file system to judge names;
+ * else an odd number. While the number stays the same, so does all of that.
+ */
+unsigned int hmdfs_helper_d_seq_if(struct dentry *dentry, const struct dentry *parent,
+				   const struct qstr *name, const struct inode *inode)
+{
+	unsigned int seq = 1;
+
+	if (dentry->d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE | DCACHE_OP_REVALIDATE))
+		return seq;
+	spin_lock(&dentry->d_lock);
+	if (!d_unhashed(dentry) && dentry->d_parent == parent && dentry->d_inode == inode &&
+	    dentry->d_name.len == name->len &&
+	    !memcmp(dentry->d_name.name, name->name, name->len))
+		seq = raw_read_seqcount(&dentry->d_seq);
+	spin_unlock(&dentry->d_lock);
+	return seq;
+}
+
+/* The flags that fcntl(2) can change. */
+#define SETFL_MASK (O_APPEND | O_NONBLOCK | O_NDELAY | O_DIRECT | O_NOATIME)
+
+void hmdfs_helper_file_copy_flags(struct file *to, const struct file *from)
+{
+	unsigned int flags = READ_ONCE(from->f_flags) & SETFL_MASK;
+
+	if (likely((READ_ONCE(to->f_flags) & SETFL_MASK) == flags))
+		return;
+	spin_lock(&to->f_lock);
+	to->f_flags = (to->f_flags & ~SETFL_MASK) | flags;
+	to->f_iocb_flags = iocb_flags(to);
+	spin_unlock(&to->f_lock);
+}
+
+/* What generic code asks an open file itself, it shall ask the lower one. */
+void hmdfs_helper_file_follow(struct file *file, const struct file *lower)
+{
+	file->f_mapping = lower->f_mapping;
+	file->f_mode |= lower->f_mode &
+			(FMODE_CAN_ATOMIC_WRITE | FMODE_CAN_ODIRECT | FMODE_NOWAIT);
+}
+
+void hmdfs_helper_inode_copy_owner(struct inode *to, const struct inode *from)
+{
+	umode_t mode = READ_ONCE(from->i_mode);
+	kuid_t uid = READ_ONCE(from->i_uid);
+	kgid_t gid = READ_ONCE(from->i_gid);
+
+	/* Compared first, so that a path walk does not write. */
+	if (unlikely(READ_ONCE(to->i_mode) != mode))
+		WRITE_ONCE(to->i_mode, mode);
+	if (unlikely(!uid_eq(to->i_uid, uid)))
+		WRITE_ONCE(to->i_uid, uid);
+	if (unlikely(!gid_eq(to->i_gid, gid)))
+		WRITE_ONCE(to->i_gid, gid);
+}
+
+void hmdfs_helper_inode_copy_size(struct inode *to, struct inode *from)
+{
+	if (i_size_read(to) != i_size_read(from))
+		fsstack_copy_inode_size(to, from);
+}
+
+void hmdfs_helper_inode_copy_attributes(struct inode *to, const struct inode *from)
+{
+	hmdfs_helper_inode_copy_owner(to, from);
+	fsstack_copy_attr_times(to, from);
+	if (to->i_nlink != from->i_nlink)
+		set_nlink(to, from->i_nlink);
+}
+
+int hmdfs_helper_get_write_access(struct inode *inode)
+{
+	return get_write_access(inode);
+}
+
+bool hmdfs_helper_inode_generic_drop(struct inode *inode)
+{
+	return inode_generic_drop(inode);
+}
+
+void hmdfs_helper_inode_set_nosec(struct inode *inode)
+{
+	inode->i_flags |= S_NOSEC;
+}
+
+/*
+ * Times, privileges to take away at a write, and access control lists are the
+ * lower inode's affair. What a write takes away is decided there, and it must not
+ * be tried here, where the inode is not locked then.
+ */
+void hmdfs_helper_inode_set_stacked(struct inode *inode)
+{
+	inode->i_flags |= S_NOATIME | S_NOCMTIME | S_NOSEC;
+#ifdef CONFIG_FS_POSIX_ACL
+	inode->i_acl = ACL_DONT_CACHE;
+	inode->i_default_acl = ACL_DONT_CACHE;
+#endif
+}
+
+void hmdfs_helper_init_sync_kiocb(struct kiocb *kiocb, struct file *file)
+{
+	init_sync_kiocb(kiocb, file);
+}
+
+bool hmdfs_helper_is_sync_kiocb(struct kiocb *kiocb)
+{
+	return is_sync_kiocb(kiocb);
+}
+
+int hmdfs_helper_kiocb_clone(struct kiocb *kiocb, struct kiocb *source, struct file *file)
+{
+	if ((source->ki_flags & IOCB_DONTCACHE) && !(file->f_op->fop_flags & FOP_DONTCACHE))
+		return -EOPNOTSUPP;
+	kiocb_clone(kiocb, source, file);
+	return 0;
+}
+
+const struct cred *hmdfs_helper_current_cred(void)
+{
+	return current_cred();
+}
+
+void hmdfs_helper_put_write_access(struct inode *inode)
+{
+	put_write_access(inode);
+}

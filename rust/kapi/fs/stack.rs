@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Inodes that stand on an inode of another file system.
+//!
+//! C headers: [`include/linux/fs_stack.h`](srctree/include/linux/fs_stack.h),
+//! [`include/linux/backing-file.h`](srctree/include/linux/backing-file.h)
+//!
+//! An inode that is given a lower one ([`New::set_lower`]) can have operations that
+//! pass everything on to it, as the calling task and with no copy of anything: one
+//! page cache, one set of attributes, one place where permissions are judged.
+//!
+//! - [`super::inode_operations::Operations::STACKED`]: attributes, extended
+//!   attributes, access control lists, links.
+//! - [`New::set_stacked_file_operations`]: open files.
+//! - [`New::set_stacked_directory_operations`]: open directories.
+//! - [`super::Dentry::set_lower`]: names, which are right while the lower names are.
+//!
+//! The attributes that the VFS keeps in an inode are copies here. What counts for
+//! permissions is brought up to date whenever a path walk or an open asks for
+//! permission; the rest when something is changed through this inode.
+//!
+//! Not supported: `ioctl`, and a lower file system that has its own idea of whether
+//! two names are equal (it works, but each path walk asks it).
+
+use core::ptr;
+
+use hmdfs_bindings as bindings;
+use kernel::prelude::*;
+
+use super::{
+    context::FileSystem,
+    inode::{Inode, New},
+};
+use crate::vfs;
+
+pub(super) mod attributes;
+pub(super) mod dentry;
+pub(super) mod directory;
+pub(super) mod file;
+pub(super) mod file_range;
+pub(super) mod xattr;
+
+/// What every inode of ours begins with.
+///
+/// # Invariants
+///
+/// `inode` and `idmap` are null, or were valid when `path` was set: they are those of `path`.
+/// They stay when the inode is evicted, for path walks in RCU mode: what they point to is freed
+/// an RCU grace period after the references in `path` are dropped.
+#[repr(C)]
+pub(crate) struct Stacked {
+    pub(crate) netfs: bindings::netfs_inode,
+    path: Option<vfs::Path>,
+    inode: *mut bindings::inode,
+    idmap: *mut bindings::mnt_idmap,
+}
+
+impl Stacked {
+    /// Prepares a new inode.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be a new inode that nobody else uses.
+    pub(super) unsafe fn init(this: *mut Self) {
+        // SAFETY: By the function's contract; there is no old value to be dropped.
+        unsafe {
+            (&raw mut (*this).path).write(None);
+            (*this).inode = ptr::null_mut();
+            (*this).idmap = ptr::null_mut();
+        }
+    }
+
+    /// Gives up the lower inode.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be an inode that is being evicted.
+    pub(super) unsafe fn evict(this: *mut Self) {
+        // SAFETY: By the function's contract; nobody else uses the path any more.
+        drop(unsafe { (*this).path.take() });
+    }
+}
+
+/// The lower file of an inode.
+///
+/// # Safety
+///
+/// `inode` must be an inode of ours to which a reference is held for `'a`.
+pub(super) unsafe fn lower<'a>(inode: *mut bindings::inode) -> Result<&'a vfs::Path> {
+    // SAFETY: By the function's contract; the path does not change until the inode is evicted.
+    unsafe { (*inode.cast::<Stacked>()).path.as_ref() }.ok_or(EIO)
+}
+
+/// The lower inode and its map, or null pointers. They may be used in the RCU read-side section
+/// in which `inode` was found, also when no reference is held.
+///
+/// # Safety
+///
+/// `inode` must be an inode of ours that was published before the section began, or to which
+/// a reference is held.
+unsafe fn lower_rcu(
+    inode: *mut bindings::inode,
+) -> (*mut bindings::inode, *mut bindings::mnt_idmap) {
+    // SAFETY: By the function's contract; the fields are written before an inode is published.
+    unsafe { ((*inode.cast::<Stacked>()).inode, (*inode.cast::<Stacked>()).idmap) }
+}
+
+/// Whether an inode to which nothing refers is to be evicted; C: `drop_inode`.
+///
+/// # Safety
+///
+/// `inode` must be an inode of ours, with `i_lock` held.
+pub(super) unsafe extern "C" fn drop_inode(inode: *mut bindings::inode) -> c_int {
+    // SAFETY: A reference is held, and the fields do not change.
+    let (lower, _) = unsafe { lower_rcu(inode) };
+    if lower.is_null() {
+        // SAFETY: By the function's contract.
+        return unsafe { bindings::inode_generic_drop(inode) }.into();
+    }
+    // A stacked inode has nothing worth keeping, but keeps the lower one from being freed.
+    1
+}
+
+impl<F: FileSystem> Inode<F> {
+    /// The lower file, if the inode stands on one.
+    pub fn lower(&self) -> Option<&vfs::Path> {
+        // SAFETY: A reference is held for the life of the result.
+        unsafe { lower(self.as_raw()) }.ok()
+    }
+
+    /// Copies the attributes that the VFS keeps in inodes from the lower inode.
+    pub fn copy_lower_attributes(&self) {
+        // SAFETY: A reference is held, so both inodes are valid.
+        unsafe { copy_attributes(self.as_raw()) };
+    }
+}
+
+/// # Safety
+///
+/// `inode` must be an inode of ours to which a reference is held.
+pub(super) unsafe fn copy_attributes(inode: *mut bindings::inode) {
+    // SAFETY: By the function's contract.
+    let (lower, _) = unsafe { lower_rcu(inode) };
+    if !lower.is_null() {
+        // SAFETY: Both are valid, by the type invariant.
+        unsafe { bindings::inode_copy_attributes(inode, lower) };
+        // SAFETY: As above.
+        unsafe { bindings::inode_copy_size(inode, lower) };
+    }
+}
+
+impl<F: FileSystem> New<F> {
+    /// Makes the inode stand on `path`, and copies the attributes.
+    pub fn set_lower(&self, path: vfs::Path) {
+        let this = self.raw().cast::<Stacked>();
+        let inode = self.raw();
+        // SAFETY: The inode is ours alone.
+        unsafe {
+            (*this).inode = path.inode();
+            (*this).idmap = path.idmap();
+            // INVARIANT: They are those of `path`.
+            (*this).path = Some(path);
+        }
+        // SAFETY: Both inodes are valid.
+        unsafe { copy_attributes(inode) };
+        // SAFETY: Both inodes are valid, the new one is ours alone.
+        unsafe {
+            (*inode).i_rdev = (*(*this).inode).i_rdev;
+            (*inode).i_blkbits = (*(*this).inode).i_blkbits;
+        }
+        // SAFETY: The inode is ours alone.
+        unsafe { bindings::inode_set_stacked(inode) };
+    }
+
+    /// Sets the operations of open files, of a regular file with a lower one.
+    pub fn set_stacked_file_operations(&self) {
+        // SAFETY: The inode is ours alone; the table is static.
+        unsafe { (*self.raw()).__bindgen_anon_3.i_fop = file::operations() };
+    }
+
+    /// Sets the operations of open directories, of a directory with a lower one.
+    pub fn set_stacked_directory_operations(&self) {
+        // SAFETY: The inode is ours alone; the table is static.
+        unsafe { (*self.raw()).__bindgen_anon_3.i_fop = directory::operations() };
+    }
+
+    /// Sets the operations of device nodes, FIFOs and sockets by the type of the lower one;
+    /// C: `init_special_inode`.
+    pub fn init_special_inode(&self) {
+        let inode = self.raw();
+        // SAFETY: The inode is ours alone.
+        unsafe { bindings::init_special_inode(inode, (*inode).i_mode, (*inode).i_rdev) };
+    }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Names that stand on names of another file system.
+//!
+//! C header: [`include/linux/dcache.h`](srctree/include/linux/dcache.h)
+//!
+//! Such a dentry keeps a reference to the lower dentry in `d_fsdata`, and in
+//! `d_time` the sequence number that the lower dentry had when it was seen to have
+//! the right parent, name and inode. All that could make the lower dentry stand for
+//! something else (a rename, an unlink, a file made in place of nothing) changes
+//! the number. So it is one comparison to see that a name is still right, and a
+//! path walk in RCU mode can make it: dentries are freed by RCU, and a dentry gives
+//! up its lower one only after it was taken out of the hash table.
+
+use hmdfs_bindings as bindings;
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Full},
+        rcu,
+    },
+};
+
+use crate::{
+    fs::{
+        context::FileSystem,
+        dentry::Dentry, //
+    },
+    vfs::{path::qstr, Entry, Path},
+};
+
+/// A number that no sequence number is equal to, because those are even.
+const NEVER: c_ulong = 1;
+
+/// Whether the lower name is as it was; `None` when the dentry stands on none.
+///
+/// # Safety
+///
+/// `dentry` must be valid, if only for an RCU read-side section.
+pub(in crate::fs) unsafe fn is_unchanged(dentry: *mut bindings::dentry) -> Option<bool> {
+    // Another walk that is not in RCU mode may replace the lower dentry.
+    let _rcu = rcu::read_lock();
+    // SAFETY: By the function's contract.
+    let lower = unsafe { (&raw const (*dentry).d_fsdata).read_volatile() };
+    if lower.is_null() {
+        return None;
+    }
+    let lower = lower.cast::<bindings::dentry>();
+    // SAFETY: By the function's contract.
+    let seen = unsafe { (&raw const (*dentry).d_time).read_volatile() };
+    // SAFETY: The dentry holds a reference to the lower one, or gave it up after the RCU
+    // read-side section began, and then it is freed after the section ends.
+    let now = unsafe { (&raw const (*lower).d_seq.seqcount.sequence).read_volatile() };
+    Some(now as c_ulong == seen)
+}
+
+/// C: `dentry_operations.d_release`.
+///
+/// # Safety
+///
+/// The VFS calls this with a dentry of ours that nothing refers to.
+pub(in crate::fs) unsafe extern "C" fn release(dentry: *mut bindings::dentry) {
+    // SAFETY: By the function's contract.
+    let lower = unsafe { (*dentry).d_fsdata };
+    if !lower.is_null() {
+        // SAFETY: The reference is that of the dentry, which goes.
+        unsafe { bindings::dput(lower.cast()) };
+    }
+}
+
+impl<F: FileSystem> Dentry<F> {
+    /// Makes the dentry stand on `lower`, which `name` in `parent` was found to be. The dentry is
+    /// right while it is so; see [`super::super::dentry::Operations`].
+    ///
+    /// Must be called with the dentry's directory locked, or in lookup or revalidation: not by
+    /// two at once for different entries.
+    pub fn set_lower(&self, parent: &Path, name: &[u8], lower: &Entry) -> Result {
+        let dentry = self.as_raw();
+        let name = qstr(name)?;
+        // SAFETY: The field is read and written as a whole; see the module's documentation.
+        let time = unsafe { &raw mut (*dentry).d_time };
+        // SAFETY: As above. Nobody may take the number of one for that of the other.
+        unsafe { time.write_volatile(NEVER) };
+        // SAFETY: The lower dentry is valid.
+        let reference = unsafe { bindings::dget(lower.dentry()) };
+        // SAFETY: Swapped as a whole: two that revalidate at once each give up one reference.
+        let old = unsafe {
+            Atomic::<*mut c_void>::from_ptr(&raw mut (*dentry).d_fsdata)
+                .xchg(reference.cast(), Full)
+        };
+        if !old.is_null() {
+            // SAFETY: It was the dentry's reference. Readers use it under RCU only.
+            unsafe { bindings::dput(old.cast()) };
+        }
+        // SAFETY: All are valid; the inode is only compared.
+        let seq = unsafe {
+            bindings::d_seq_if(lower.dentry(), parent.dentry(), &name, lower.inode())
+        };
+        // SAFETY: As above.
+        unsafe { time.write_volatile(seq as c_ulong) };
+        Ok(())
+    }
+}

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Open regular files that stand on open lower files.
+//!
+//! C header: [`include/linux/backing-file.h`](srctree/include/linux/backing-file.h)
+//!
+//! `private_data` is the lower file, opened with `backing_file_open`. There is no
+//! lock and no copy of attributes around a read or write: the lower file does all
+//! that is needed, as the calling task.
+
+use core::ptr;
+
+use hmdfs_bindings as bindings;
+use kernel::{
+    error::{from_err_ptr, from_result, to_result},
+    prelude::*,
+    types::ScopeGuard,
+};
+
+use super::{file_range, lower};
+use crate::{
+    fs::{context::FileSystem, inode},
+    vfs::{self, modify::WriteAccess},
+};
+
+/// A table that never changes.
+#[repr(transparent)]
+pub(super) struct Table(pub(super) bindings::file_operations);
+
+// SAFETY: It never changes.
+unsafe impl Sync for Table {}
+
+static OPERATIONS: Table = Table(bindings::file_operations {
+    // The VFS holds the superblock, and with it the module, as long as a file is open.
+    fop_flags: bindings::FOP_DIO_PARALLEL_WRITE | bindings::FOP_DONTCACHE,
+    open: Some(open),
+    release: Some(release),
+    flush: Some(flush),
+    llseek: Some(llseek),
+    read_iter: Some(read_iter),
+    write_iter: Some(write_iter),
+    splice_read: Some(splice_read),
+    splice_write: Some(splice_write),
+    mmap: Some(mmap),
+    get_unmapped_area: Some(get_unmapped_area),
+    fsync: Some(fsync),
+    fallocate: Some(file_range::fallocate),
+    fadvise: Some(file_range::fadvise),
+    copy_file_range: Some(file_range::copy_file_range),
+    remap_file_range: Some(file_range::remap_file_range),
+    setlease: Some(bindings::generic_setlease),
+    ..pin_init::zeroed()
+});
+
+/// The C table.
+pub(super) fn operations() -> *const bindings::file_operations {
+    &raw const OPERATIONS.0
+}
+
+/// The lower file of an open file, if it has these operations.
+///
+/// # Safety
+///
+/// `file` must be an open file.
+pub(super) unsafe fn lower_of(file: *mut bindings::file) -> Option<*mut bindings::file> {
+    // SAFETY: By the function's contract.
+    let ours = unsafe { ptr::eq((*file).f_op, operations()) };
+    // SAFETY: Then `open` has succeeded.
+    ours.then(|| unsafe { lower_file(file) })
+}
+
+/// The lower file, with the flags that `fcntl` may have changed.
+///
+/// # Safety
+///
+/// `file` must be an open file of this table.
+pub(super) unsafe fn lower_file(file: *mut bindings::file) -> *mut bindings::file {
+    // SAFETY: `open` has set it, and `release` comes later.
+    let lower = unsafe { (*file).private_data }.cast::<bindings::file>();
+    // SAFETY: Both are valid.
+    unsafe { bindings::file_copy_flags(lower, file) };
+    lower
+}
+
+/// The size that generic code sees is brought up to date.
+///
+/// # Safety
+///
+/// `file` and `lower` must be an open file of this table and its lower file.
+pub(super) unsafe fn update_size(file: *mut bindings::file, lower: *mut bindings::file) {
+    // SAFETY: Open files hold their inodes.
+    unsafe { bindings::inode_copy_size((*file).f_inode, (*lower).f_inode) };
+}
+
+/// What the backing-file functions need: the credentials are those of the calling task.
+fn context(end_write: bool) -> bindings::backing_file_ctx {
+    bindings::backing_file_ctx {
+        // SAFETY: There is a calling task.
+        cred: unsafe { bindings::current_cred() },
+        accessed: None,
+        end_write: if end_write {
+            Some(write_ended)
+        } else {
+            None
+        },
+    }
+}
+
+/// # Safety
+///
+/// Called at the end of an asynchronous write, with the request as the VFS gave it.
+unsafe extern "C" fn write_ended(request: *mut bindings::kiocb, _result: isize) {
+    // SAFETY: By the function's contract.
+    let file = unsafe { (*request).ki_filp };
+    // SAFETY: The file is open until the request is completed.
+    unsafe { update_size(file, (*file).private_data.cast()) };
+}
+
+/// # Safety
+///
+/// The VFS calls this with a file of ours that is being opened.
+unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    from_result(|| {
+        // SAFETY: A file that is being opened holds its inode.
+        let path = unsafe { lower(inode) }?;
+        // What these ask for is done already.
+        const DONE: u32 =
+            bindings::O_CREAT | bindings::O_EXCL | bindings::O_NOCTTY | bindings::O_TRUNC;
+        // SAFETY: By the function's contract.
+        let flags = unsafe { (*file).f_flags } & !DONE;
+        // SAFETY: All are valid; the file takes its own references.
+        let lower = from_err_ptr(unsafe {
+            bindings::backing_file_open(
+                file,
+                flags as c_int,
+                path.as_raw(),
+                bindings::current_cred(),
+            )
+        })?;
+        // SAFETY: The file is being opened, and the lower one is open.
+        unsafe { attach(file, lower) };
+        Ok(0)
+    })
+}
+
+/// Gives an open file its lower file.
+///
+/// # Safety
+///
+/// `file` must be being opened with this table; a reference to `lower` goes to it.
+pub(super) unsafe fn attach(file: *mut bindings::file, lower: *mut bindings::file) {
+    // SAFETY: By the function's contract.
+    unsafe { (*file).private_data = lower.cast() };
+    // SAFETY: By the function's contract.
+    unsafe { bindings::file_follow(file, lower) };
+    // SAFETY: By the function's contract.
+    unsafe { update_size(file, lower) };
+}
+
+/// # Safety
+///
+/// The VFS calls this with a file that `open` has succeeded for.
+pub(super) unsafe extern "C" fn release(
+    _inode: *mut bindings::inode,
+    file: *mut bindings::file,
+) -> c_int {
+    // SAFETY: The reference is that of the open file, which goes.
+    unsafe { bindings::fput((*file).private_data.cast()) };
+    0
+}
+
+/// # Safety
+///
+/// The VFS calls this with an open file.
+unsafe extern "C" fn flush(file: *mut bindings::file, id: bindings::fl_owner_t) -> c_int {
+    // SAFETY: By the function's contract.
+    let lower = unsafe { lower_file(file) };
+    // SAFETY: An open file has operations.
+    match unsafe { (*(*lower).f_op).flush } {
+        // SAFETY: The operation is of this file.
+        Some(flush) => unsafe { flush(lower, id) },
+        None => 0,
+    }
+}
+
+/// # Safety
+///
+/// The VFS calls this with an open file, whose position is locked.
+pub(super) unsafe extern "C" fn llseek(
+    file: *mut bindings::file,
+    offset: i64,
+    whence: c_int,
+) -> i64 {
+    // SAFETY: `open` has set it.
+    let lower = unsafe { (*file).private_data }.cast::<bindings::file>();
+    // Only here is the position of the lower file looked at.
+    // SAFETY: The lower file is nobody else's.
+    unsafe { (*lower).f_pos = (*file).f_pos };
+    // SAFETY: The lower file is open.
+    let position = unsafe { bindings::vfs_llseek(lower, offset, whence) };
+    // SAFETY: As above.
+    unsafe { (*file).f_pos = (*lower).f_pos };
+    position
+}
+
+/// # Safety
+///
+/// The VFS calls this with a request for an open file, and where its data go.
+unsafe extern "C" fn read_iter(
+    request: *mut bindings::kiocb,
+    to: *mut bindings::iov_iter,
+) -> isize {
+    // SAFETY: By the function's contract.
+    let lower = unsafe { lower_file((*request).ki_filp) };
+    let mut inner = bindings::kiocb::default();
+    // SAFETY: All are valid.
+    let error = unsafe { bindings::kiocb_clone(&mut inner, request, lower) };
+    if error != 0 {
+        return error as isize;
+    }
+    // SAFETY: The request is valid.
+    if !unsafe { bindings::is_sync_kiocb(request) } {
+        let mut context = context(false);
+        // SAFETY: All are valid; the lower file is a backing file.
+        return unsafe {
+            bindings::backing_file_read_iter(lower, to, request, (*request).ki_flags, &mut context)
+        };
+    }
+    // SAFETY: All are valid, and the call is synchronous.
+    let read = unsafe { bindings::vfs_iocb_iter_read(lower, &mut inner, to) };
+    // SAFETY: The request is valid.
+    unsafe { (*request).ki_pos = inner.ki_pos };
+    read
+}
+
+/// # Safety
+///
+/// The VFS calls this with a request for an open file, and where its data come from.
+unsafe extern "C" fn write_iter(
+    request: *mut bindings::kiocb,
+    from: *mut bindings::iov_iter,
+) -> isize {
+    // SAFETY: By the function's contract.
+    let file = unsafe { (*request).ki_filp };
+    // SAFETY: By the function's contract.
+    let lower = unsafe { lower_file(file) };
+    let mut inner = bindings::kiocb::default();
+    // SAFETY: All are valid.
+    let error = unsafe { bindings::kiocb_clone(&mut inner, request, lower) };
+    if error != 0 {
+        return error as isize;
+    }
+    // SAFETY: The request is valid.
+    if !unsafe { bindings::is_sync_kiocb(request) } {
+        let mut context = context(true);
+        // SAFETY: All are valid; the lower file is a backing file.
+        return unsafe {
+            bindings::backing_file_write_iter(
+                lower,
+                from,
+                request,
+                (*request).ki_flags,
+                &mut context,
+            )
+        };
+    }
+    // SAFETY: All are valid, and the call is synchronous.
+    let written = unsafe { bindings::vfs_iocb_iter_write(lower, &mut inner, from) };
+    // SAFETY: The request is valid.
+    unsafe { (*request).ki_pos = inner.ki_pos };
+    // SAFETY: Both are open.
+    unsafe { update_size(file, lower) };
+    written
+}
+
+/// Calls `operation` with a synchronous request for `file` at `position`, and moves that on.
+///
+/// # Safety
+///
+/// `file` must be an open file, `position` valid.
+unsafe fn at_position(
+    file: *mut bindings::file,
+    position: *mut i64,
+    operation: impl FnOnce(*mut bindings::kiocb) -> isize,
+) -> isize {
+    let mut request = bindings::kiocb::default();
+    // SAFETY: By the function's contract.
+    unsafe { bindings::init_sync_kiocb(&mut request, file) };
+    // SAFETY: By the function's contract.
+    request.ki_pos = unsafe { *position };
+    let result = operation(&mut request);
+    // SAFETY: By the function's contract.
+    unsafe { *position = request.ki_pos };
+    result
+}
+
+/// # Safety
+///
+/// The VFS calls this with an open file, a position and a pipe.
+unsafe extern "C" fn splice_read(
+    file: *mut bindings::file,
+    position: *mut i64,
+    pipe: *mut bindings::pipe_inode_info,
+    length: usize,
+    flags: c_uint,
+) -> isize {
+    // SAFETY: By the function's contract.
+    let lower = unsafe { lower_file(file) };
+    let mut context = context(false);
+    // SAFETY: By the function's contract; the lower file is a backing file.
+    unsafe {
+        at_position(file, position, |request| {
+            bindings::backing_file_splice_read(lower, request, pipe, length, flags, &mut context)
+        })
+    }
+}
+
+/// # Safety
+///
+/// The VFS calls this with a pipe, an open file, and a position.
+unsafe extern "C" fn splice_write(
+    pipe: *mut bindings::pipe_inode_info,
+    file: *mut bindings::file,
+    position: *mut i64,
+    length: usize,
+    flags: c_uint,
+) -> isize {
+    // SAFETY: By the function's contract.
+    let lower = unsafe { lower_file(file) };
+    let mut context = context(true);
+    // SAFETY: By the function's contract; the lower file is a backing file.
+    unsafe {
+        at_position(file, position, |request| {
+            bindings::backing_file_splice_write(pipe, lower, request, length, flags, &mut context)
+        })
+    }
+}
+
+/// # Safety
+///
+/// The VFS calls this with an open file and a mapping that is being made.
+unsafe extern "C" fn mmap(file: *mut bindings::file, vma: *mut bindings::vm_area_struct) -> c_int {
+    // SAFETY: By the function's contract.
+    let lower = unsafe { lower_file(file) };
+    let mut context = context(false);
+    // From here on the mapping is one of the lower file.
+    // SAFETY: All are valid; the lower file is a backing file.
+    unsafe { bindings::backing_file_mmap(lower, vma, &mut context) }
+}
+
+/// # Safety
+///
+/// The VFS calls this with an open file that the calling task wants to map.
+unsafe extern "C" fn get_unmapped_area(
+    file: *mut bindings::file,
+    address: usize,
+    length: usize,
+    offset: usize,
+    flags: usize,
+) -> usize {
+    // SAFETY: By the function's contract.
+    let lower = unsafe { lower_file(file) };
+    // Where large pages fit is known to the lower file system.
+    // SAFETY: An open file has operations.
+    match unsafe { (*(*lower).f_op).get_unmapped_area } {
+        // SAFETY: The operation is of this file.
+        Some(operation) => unsafe { operation(lower, address, length, offset, flags) },
+        // SAFETY: The file is open.
+        None => unsafe { bindings::mm_get_unmapped_area(lower, address, length, offset, flags) },
+    }
+}
+
+/// # Safety
+///
+/// The VFS calls this with an open file.
+pub(super) unsafe extern "C" fn fsync(
+    file: *mut bindings::file,
+    start: i64,
+    end: i64,
+    only_data: c_int,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: `open` has set it.
+        let lower = unsafe { (*file).private_data }.cast();
+        // SAFETY: The lower file is open.
+        to_result(unsafe { bindings::vfs_fsync_range(lower, start, end, only_data) })?;
+        Ok(0)
+    })
+}
+
+/// Makes a file without a name in the lower directory `parent`, and opens it as `file`;
+/// C: `inode_operations.tmpfile`.
+///
+/// `make` gives the inode that stands on the lower file.
+///
+/// # Safety
+///
+/// The VFS has called `tmpfile` with `file`, in a directory that stands on `parent`.
+pub(in crate::fs) unsafe fn tmpfile<F: FileSystem>(
+    file: *mut bindings::file,
+    parent: &vfs::Path,
+    mode: u16,
+    make: impl FnOnce(vfs::Path) -> Result<inode::Ref<F>>,
+) -> Result {
+    let _write = WriteAccess::to(parent)?;
+    // SAFETY: All are valid; the file takes its own references.
+    let lower = from_err_ptr(unsafe {
+        bindings::backing_tmpfile_open(
+            file,
+            (*file).f_flags as c_int,
+            parent.as_raw(),
+            mode,
+            bindings::current_cred(),
+        )
+    })?;
+    let lower = ScopeGuard::new_with_data(lower, |lower| {
+        // SAFETY: The reference was not given away.
+        unsafe { bindings::fput(lower) };
+    });
+    // SAFETY: An open file holds its path.
+    let path = unsafe { vfs::Path::of_file(*lower) };
+    let inode = make(path)?;
+    // SAFETY: A file that is being opened has a dentry.
+    let dentry = unsafe { bindings::file_dentry(file) };
+    // SAFETY: The dentry is unhashed, negative and unused, as the VFS gives it to `tmpfile`.
+    unsafe { bindings::d_mark_tmpfile(file, inode.as_raw()) };
+    // SAFETY: As above; this takes over the reference to the inode.
+    unsafe { bindings::d_instantiate(dentry, inode.into_raw()) };
+    // SAFETY: The field is ours.
+    unsafe { (*file).private_data = (*lower).cast() };
+    // SAFETY: The dentry is positive now, and nothing was opened yet. `open` of the table is not
+    // called.
+    let result = to_result(unsafe { bindings::finish_open(file, dentry, Some(opened)) });
+    // SAFETY: The file is valid.
+    if unsafe { (*file).f_mode } & bindings::FMODE_OPENED != 0 {
+        // Also after an error, `release` gives up the reference.
+        lower.dismiss();
+    }
+    result
+}
+
+/// # Safety
+///
+/// Called in place of `open`, with the lower file in its place.
+unsafe extern "C" fn opened(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    // SAFETY: By the function's contract.
+    unsafe { attach(file, (*file).private_data.cast()) };
+    0
+}

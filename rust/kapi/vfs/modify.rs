@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Changing directories of other file systems.
+//!
+//! C headers: [`include/linux/namei.h`](srctree/include/linux/namei.h),
+//! [`include/linux/fs.h`](srctree/include/linux/fs.h)
+//!
+//! Each function asks for write access to the mount, locks the directory, looks
+//! the name up, checks the permissions of the calling task, and breaks delegations
+//! as the system call does: it waits, with no locks held, and starts again.
+
+use core::ptr;
+
+use hmdfs_bindings as bindings;
+use kernel::{
+    error::{from_err_ptr, to_result},
+    prelude::*,
+    str::CStrExt,
+};
+
+use super::path::{qstr, Path};
+use crate::errno::ESTALE;
+
+/// Write access to a mount; C: `mnt_want_write`.
+pub(crate) struct WriteAccess(*mut bindings::vfsmount);
+
+impl WriteAccess {
+    /// [`EROFS`] when the mount is read-only. The result must not outlive `path`.
+    pub(crate) fn to(path: &Path) -> Result<Self> {
+        // SAFETY: The mount is valid.
+        to_result(unsafe { bindings::mnt_want_write(path.mount()) })?;
+        Ok(Self(path.mount()))
+    }
+}
+
+impl Drop for WriteAccess {
+    fn drop(&mut self) {
+        // SAFETY: The access was given by `mnt_want_write`, and the mount is still valid.
+        unsafe { bindings::mnt_drop_write(self.0) };
+    }
+}
+
+/// Runs `operation` until no delegation is in its way.
+///
+/// `operation` must hold no locks when it returns. It hands the pointer to a `vfs_*` function,
+/// which tells whose delegation it has asked for.
+pub(crate) fn break_delegations<R>(
+    mut operation: impl FnMut(*mut kernel::bindings::delegated_inode) -> Result<R>,
+) -> Result<R> {
+    loop {
+        let mut delegated = bindings::delegated_inode {
+            di_inode: ptr::null_mut(),
+        };
+        let result = operation((&raw mut delegated).cast());
+        // SAFETY: `delegated` is valid.
+        if !unsafe { bindings::is_delegated(&mut delegated) } {
+            return result;
+        }
+        // SAFETY: It holds a reference to an inode, which this gives up.
+        to_result(unsafe { bindings::break_deleg_wait(&mut delegated) })?;
+    }
+}
+
+impl Path {
+    /// Makes what is made by `make`, which is given the locked, negative dentry of `name`.
+    fn start_creating(
+        &self,
+        name: &[u8],
+        make: impl Fn(*mut bindings::dentry, *mut kernel::bindings::delegated_inode) -> Result,
+    ) -> Result<Self> {
+        let made = break_delegations(|delegated| {
+            let _write = WriteAccess::to(self)?;
+            let mut qstr = qstr(name)?;
+            // SAFETY: The dentry is valid, and the name outlives the call.
+            let dentry = from_err_ptr(unsafe {
+                bindings::start_creating(self.idmap(), self.dentry(), &mut qstr)
+            })?;
+            // SAFETY: The dentry is valid, and the lock of its directory is held.
+            let exists = unsafe { !(*dentry).d_inode.is_null() };
+            let result = if exists {
+                Err(EEXIST)
+            } else {
+                make(dentry, delegated)
+            };
+            // SAFETY: As above.
+            let usable = unsafe { !(*dentry).d_inode.is_null() && !bindings::d_unhashed(dentry) };
+            let made = result.map(|()| {
+                usable.then(|| {
+                    // SAFETY: The dentry is valid; the new reference goes to the path. It is
+                    // positive.
+                    unsafe { self.with_dentry(bindings::dget(dentry)) }
+                })
+            });
+            // SAFETY: Ends what `start_creating` has begun.
+            unsafe { bindings::end_dirop(dentry) };
+            made
+        })?;
+        match made {
+            Some(path) => Ok(path),
+            // Some file systems want a new lookup after they have made something.
+            None => self.lookup(name),
+        }
+    }
+
+    /// Makes a regular file; C: `vfs_create`. The umask is applied.
+    ///
+    /// [`EEXIST`] when there is something of this name.
+    pub fn create(&self, name: &[u8], mode: u16) -> Result<Self> {
+        self.start_creating(name, |dentry, delegated| {
+            // SAFETY: The dentry is locked for creating it.
+            to_result(unsafe { bindings::vfs_create(self.idmap(), dentry, mode, delegated) })
+        })
+    }
+
+    /// Makes a device node, FIFO or socket; C: `vfs_mknod`. The umask is applied.
+    pub fn mknod(&self, name: &[u8], mode: u16, device: u32) -> Result<Self> {
+        self.start_creating(name, |dentry, delegated| {
+            // SAFETY: The dentry is locked for creating it, in this directory.
+            to_result(unsafe {
+                bindings::vfs_mknod(self.idmap(), self.inode(), dentry, mode, device, delegated)
+            })
+        })
+    }
+
+    /// Makes a symbolic link; C: `vfs_symlink`.
+    pub fn symlink(&self, name: &[u8], target: &CStr) -> Result<Self> {
+        self.start_creating(name, |dentry, delegated| {
+            // SAFETY: The dentry is locked for creating it, in this directory.
+            to_result(unsafe {
+                bindings::vfs_symlink(
+                    self.idmap(),
+                    self.inode(),
+                    dentry,
+                    target.as_char_ptr(),
+                    delegated,
+                )
+            })
+        })
+    }
+
+    /// Gives `file` another name; C: `vfs_link`.
+    pub fn link(&self, name: &[u8], file: &Path) -> Result<Self> {
+        self.start_creating(name, |dentry, delegated| {
+            // SAFETY: The dentry is locked for creating it, in this directory.
+            to_result(unsafe {
+                bindings::vfs_link(file.dentry(), self.idmap(), self.inode(), dentry, delegated)
+            })
+        })
+    }
+
+    /// Makes a directory; C: `vfs_mkdir`. The umask is applied.
+    pub fn mkdir(&self, name: &[u8], mode: u16) -> Result<Self> {
+        let made = break_delegations(|delegated| {
+            let _write = WriteAccess::to(self)?;
+            let mut qstr = qstr(name)?;
+            // SAFETY: The dentry is valid, and the name outlives the call.
+            let dentry = from_err_ptr(unsafe {
+                bindings::start_creating(self.idmap(), self.dentry(), &mut qstr)
+            })?;
+            // SAFETY: The dentry is valid, and the lock of its directory is held.
+            if unsafe { !(*dentry).d_inode.is_null() } {
+                // SAFETY: Ends what `start_creating` has begun.
+                unsafe { bindings::end_dirop(dentry) };
+                return Err(EEXIST);
+            }
+            // After an error this has ended what `start_creating` has begun.
+            // SAFETY: The dentry is locked for creating it, in this directory.
+            let dentry = from_err_ptr(unsafe {
+                bindings::vfs_mkdir(self.idmap(), self.inode(), dentry, mode, delegated)
+            })?;
+            // SAFETY: `vfs_mkdir` gave a valid dentry, with the directory locked.
+            let usable = unsafe { !(*dentry).d_inode.is_null() && !bindings::d_unhashed(dentry) };
+            let made = usable.then(|| {
+                // SAFETY: The dentry is valid; the new reference goes to the path. It is positive.
+                unsafe { self.with_dentry(bindings::dget(dentry)) }
+            });
+            // SAFETY: Ends what `start_creating` has begun.
+            unsafe { bindings::end_dirop(dentry) };
+            Ok(made)
+        })?;
+        match made {
+            Some(path) => Ok(path),
+            None => self.lookup(name),
+        }
+    }
+
+    fn start_removing(
+        &self,
+        name: &[u8],
+        expected: &Path,
+        remove: impl Fn(*mut bindings::dentry, *mut kernel::bindings::delegated_inode) -> Result,
+    ) -> Result {
+        break_delegations(|delegated| {
+            let _write = WriteAccess::to(self)?;
+            let mut qstr = qstr(name)?;
+            // SAFETY: The dentry is valid, and the name outlives the call.
+            let dentry = from_err_ptr(unsafe {
+                bindings::start_removing(self.idmap(), self.dentry(), &mut qstr)
+            })?;
+            // SAFETY: The dentry is valid, and the lock of its directory is held.
+            let inode = unsafe { (*dentry).d_inode };
+            let result = if ptr::eq(inode, expected.inode()) {
+                remove(dentry, delegated)
+            } else {
+                Err(ESTALE.into())
+            };
+            // SAFETY: Ends what `start_removing` has begun.
+            unsafe { bindings::end_dirop(dentry) };
+            result
+        })
+    }
+
+    /// Removes a name; C: `vfs_unlink`.
+    ///
+    /// # Errors
+    ///
+    /// - [`ENOENT`]: there is no such name.
+    /// - `ESTALE`: the name stands for another file than `expected`.
+    pub fn unlink(&self, name: &[u8], expected: &Path) -> Result {
+        self.start_removing(name, expected, |dentry, delegated| {
+            // SAFETY: The dentry is locked for removing it, in this directory.
+            to_result(unsafe {
+                bindings::vfs_unlink(self.idmap(), self.inode(), dentry, delegated)
+            })
+        })
+    }
+
+    /// Removes an empty directory; C: `vfs_rmdir`. Errors as of [`Path::unlink`].
+    pub fn rmdir(&self, name: &[u8], expected: &Path) -> Result {
+        self.start_removing(name, expected, |dentry, delegated| {
+            // SAFETY: The dentry is locked for removing it, in this directory.
+            to_result(unsafe {
+                bindings::vfs_rmdir(self.idmap(), self.inode(), dentry, delegated)
+            })
+        })
+    }
+}
