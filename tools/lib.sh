@@ -40,7 +40,7 @@ with_progress() {
 	say "$title (log: $log)"
 	# bwrap takes the place of the subshell, so that it ends, with all that runs
 	# in it, whenever this script does, even when that is killed.
-	{ replace=exec && "$@"; } >"$log" 2>&1 </dev/null &
+	{ replace='exec' && "$@"; } >"$log" 2>&1 </dev/null &
 	pid=$!
 	# An interrupt must not leave the build running behind the prompt.
 	trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
