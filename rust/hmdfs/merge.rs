@@ -59,7 +59,7 @@ pub(crate) enum Part {
     /// Of this device.
     Local(vfs::Path),
     /// Of a peer.
-    Remote(Arc<Peer>, Child),
+    Remote(Arc<Peer>, KBox<Child>),
 }
 
 impl Directory {
@@ -138,7 +138,9 @@ pub(crate) fn root(mount: &Mount, sb: &SuperBlock<Hmdfs>) -> Result<InodeRef> {
             })
         });
         match child {
-            Ok(child) => parts.push(Part::Remote(peer, child), GFP_KERNEL)?,
+            Ok(child) => {
+                parts.push(Part::Remote(peer, KBox::new(child, GFP_KERNEL)?), GFP_KERNEL)?
+            }
             Err(error) => pr_debug!("a device is not in the merged view: {error:?}\n"),
         }
     }
@@ -178,6 +180,7 @@ fn find(
             }
         };
         if child.attributes.is_directory() {
+            let child = KBox::new(child, GFP_KERNEL)?;
             parts.push(Part::Remote(peer.clone(), child), GFP_KERNEL)?;
         } else if parts.is_empty() {
             return Ok(Some(inode::iget(mount, sb, peer, &child)?));

@@ -156,10 +156,8 @@ impl Operations<Hmdfs> for DirectoryOps {
         if let Some(exchanged) = exchanged {
             let _ = new.set_lower(from, old_name.as_bytes(), &exchanged);
         }
-        for inode in [Some(old_dir), Some(new_dir), Some(moved), replaced] {
-            if let Some(inode) = inode {
-                inode.copy_lower_attributes();
-            }
+        for inode in [old_dir, new_dir, moved].into_iter().chain(replaced) {
+            inode.copy_lower_attributes();
         }
         Ok(())
     }

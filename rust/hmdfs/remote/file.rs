@@ -169,10 +169,9 @@ fn issue_read(node: &Node, mut read: ReadSubrequest) {
         length,
         read: Some(read),
     };
-    match KBox::new(completion, GFP_KERNEL) {
-        Ok(completion) => node.peer().call(request, completion),
-        // The completion is gone, and with it the read, which ends with EIO.
-        Err(_) => {}
+    // Without memory the completion is gone, and with it the read, which ends with EIO.
+    if let Ok(completion) = KBox::new(completion, GFP_KERNEL) {
+        node.peer().call(request, completion);
     }
 }
 

@@ -29,6 +29,10 @@ use crate::{
     validity::Validity,
 };
 
+/// `S_ISUID` and `S_ISGID`: shown, but of no effect. Another device must not be able to let
+/// programs run here as somebody else.
+const SET_ID: u16 = 0o6000;
+
 /// A file or directory of another device.
 pub(crate) struct Node {
     peer: Arc<Peer>,
@@ -157,7 +161,7 @@ pub(crate) fn iget(
 /// Sets up a new inode.
 fn fill(new: &inode::New<Hmdfs>, child: &Child) -> Result {
     let attributes = &child.attributes;
-    new.set_type(attributes.mode, attributes.size, attributes.rdev);
+    new.set_type(attributes.mode & !SET_ID, attributes.size, attributes.rdev);
     new.set_attributes(&vfs_attributes(attributes));
     match attributes.file_type() {
         0o040_000 => {
@@ -231,7 +235,7 @@ pub(super) fn of(inode: &Inode) -> Result<&Node> {
 pub(crate) fn vfs_attributes(attributes: &Attributes) -> inode::Attributes {
     let time = |time: hmdfs_proto::Timestamp| (time.seconds(), time.nanoseconds());
     inode::Attributes {
-        mode: attributes.mode,
+        mode: attributes.mode & !SET_ID,
         nlink: attributes.nlink,
         uid: attributes.uid,
         gid: attributes.gid,
@@ -260,6 +264,7 @@ pub(super) fn fill_stat(inode: &Inode, stat: &mut Stat<'_>) {
     if let Ok(node) = of(inode) {
         let attributes = node.attributes();
         stat.set_blksize(attributes.blksize.max(4096));
+        stat.add_mode(attributes.mode & SET_ID);
         let btime = attributes.btime;
         if btime.seconds() != 0 || btime.nanoseconds() != 0 {
             stat.set_btime(btime.seconds(), btime.nanoseconds());

@@ -265,8 +265,8 @@ impl<F: FileSystem> Vtable<F> {
             // SAFETY: The options were stored by `init_fs_context`, and the context's mutex
             // serialises its operations.
             let options = unsafe { <KBox<F::Options>>::borrow_mut((*fc).fs_private) };
-            // SAFETY: Valid by the function's contract.
             let parameter = Parameter {
+                // SAFETY: Valid by the function's contract.
                 raw: unsafe { &*parameter },
             };
             let log = Log {

@@ -115,8 +115,10 @@ impl<F: FileSystem> Dentry<F> {
         mut keep: impl FnMut(&Dentry<F>) -> bool,
         make: impl FnOnce() -> Result<inode::Ref<F>>,
     ) -> Result {
-        let mut qstr = bindings::qstr::default();
-        qstr.name = name.as_ptr();
+        let mut qstr = bindings::qstr {
+            name: name.as_ptr(),
+            ..Default::default()
+        };
         qstr.__bindgen_anon_1.__bindgen_anon_1.len = u32::try_from(name.len())?;
         // SAFETY: The name is valid for its length.
         qstr.__bindgen_anon_1.__bindgen_anon_1.hash = unsafe {

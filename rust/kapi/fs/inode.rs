@@ -123,8 +123,9 @@ pub(super) unsafe extern "C" fn alloc_inode<F: FileSystem>(
 
 /// # Safety
 ///
-/// `inode` must be an evicted inode of `F` to which nothing refers, after a grace period.
-pub(super) unsafe extern "C" fn free_inode<F: FileSystem>(inode: *mut bindings::inode) {
+/// `inode` must be an evicted inode from `alloc_inode` to which nothing refers, after a grace
+/// period.
+pub(super) unsafe extern "C" fn free_inode(inode: *mut bindings::inode) {
     // SAFETY: Nothing refers to the inode any more. A cached link was made by `set_link`.
     unsafe {
         let link = bindings::inode_cached_link(inode);
@@ -218,7 +219,8 @@ impl<F: FileSystem> core::ops::Deref for InodeRef<F> {
 /// Times and other attributes that the VFS keeps in an inode.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Attributes {
-    /// Permission bits; the type is fixed when the inode is made.
+    /// Permission bits; the type is fixed when the inode is made. The bits count: a program
+    /// with `S_ISUID` runs as the owner of the inode.
     pub mode: u16,
     /// Number of links.
     pub nlink: u32,
@@ -338,18 +340,16 @@ impl<F: FileSystem> New<F> {
     }
 
     /// Sets the mode with the type of the file, its size, and the device number of a node.
+    ///
+    /// A device node, FIFO or socket is one by name only: without file operations, opening it
+    /// fails with `ENXIO`.
     pub fn set_type(&self, mode: u16, size: u64, rdev: (u32, u32)) {
         let inode = self.raw();
         // SAFETY: The inode is ours alone.
         unsafe {
             (*inode).i_mode = mode;
+            (*inode).i_rdev = bindings::mkdev(rdev.0, rdev.1);
             bindings::i_size_write(inode, size as i64);
-            if matches!(
-                mode & 0o170_000,
-                0o010_000 | 0o020_000 | 0o060_000 | 0o140_000
-            ) {
-                bindings::init_special_inode(inode, mode, bindings::mkdev(rdev.0, rdev.1));
-            }
         }
     }
 

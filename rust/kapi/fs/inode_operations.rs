@@ -25,6 +25,11 @@ impl Stat<'_> {
         self.0.blksize = bytes;
     }
 
+    /// Shows permission bits that the inode does not have.
+    pub fn add_mode(&mut self, bits: u16) {
+        self.0.mode |= bits & 0o7777;
+    }
+
     /// Sets the time of creation, in seconds and nanoseconds.
     pub fn set_btime(&mut self, seconds: i64, nanoseconds: u32) {
         self.0.btime.tv_sec = seconds;

@@ -86,7 +86,7 @@ pub(super) struct Vtable<F>(PhantomData<F>);
 impl<F: FileSystem> Vtable<F> {
     pub(super) const OPERATIONS: bindings::super_operations = bindings::super_operations {
         alloc_inode: Some(inode::alloc_inode::<F>),
-        free_inode: Some(inode::free_inode::<F>),
+        free_inode: Some(inode::free_inode),
         drop_inode: Some(stack::drop_inode),
         evict_inode: Some(inode::evict_inode::<F>),
         write_inode: Some(Self::write_inode),

@@ -31,7 +31,7 @@ unsafe impl Sync for Handler {}
 
 /// Takes all names.
 static ANY: Handler = Handler(bindings::xattr_handler {
-    prefix: c"".as_ptr().cast(),
+    prefix: c"".to_bytes_with_nul().as_ptr().cast(),
     get: Some(get),
     set: Some(set),
     ..pin_init::zeroed()
