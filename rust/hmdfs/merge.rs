@@ -81,7 +81,7 @@ impl Directory {
     fn remote(&self) -> impl Iterator<Item = (&Arc<Peer>, &Child)> {
         self.parts.iter().filter_map(|part| match part {
             Part::Local(_) => None,
-            Part::Remote(peer, child) => Some((peer, child)),
+            Part::Remote(peer, child) => Some((peer, &**child)),
         })
     }
 }

@@ -156,8 +156,11 @@ impl Operations<Hmdfs> for DirectoryOps {
         if let Some(exchanged) = exchanged {
             let _ = new.set_lower(from, old_name.as_bytes(), &exchanged);
         }
-        for inode in [old_dir, new_dir, moved].into_iter().chain(replaced) {
+        for inode in [old_dir, new_dir, moved] {
             inode.copy_lower_attributes();
+        }
+        if let Some(replaced) = replaced {
+            replaced.copy_lower_attributes();
         }
         Ok(())
     }
