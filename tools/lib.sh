@@ -14,6 +14,14 @@ HMDFS_CACHE=${HMDFS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hmdfs}
 KERNEL_VERSION=${KERNEL_VERSION:-7.2}
 export HMDFS_TOP HMDFS_CACHE KERNEL_VERSION
 
+# Without root, everything happens in a user namespace where this user is root and
+# has a range of other user ids, as the files of a Debian tree need. Where that
+# is not allowed, tools/preflight says so.
+if [ "$(id -u)" != 0 ] && unshare --user --map-root-user --map-auto --mount true 2>/dev/null; then
+	export HMDFS_USER_NAMESPACE=1
+	exec unshare --user --map-root-user --map-auto --mount "$0" "$@"
+fi
+
 die() {
 	printf 'error: %s\n' "$1" >&2
 	shift
@@ -32,7 +40,7 @@ with_progress() {
 	say "$title (log: $log)"
 	# bwrap takes the place of the subshell, so that it ends, with all that runs
 	# in it, whenever this script does, even when that is killed.
-	{ replace=exec && "$@"; } >"$log" 2>&1 </dev/null &
+	{ replace='exec' && "$@"; } >"$log" 2>&1 </dev/null &
 	pid=$!
 	# An interrupt must not leave the build running behind the prompt.
 	trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM

@@ -64,12 +64,7 @@ use hmdfs_kapi::{
 };
 use hmdfs_proto::Status;
 use kernel::{
-    impl_has_delayed_work,
-    impl_has_work,
-    new_delayed_work,
-    new_mutex,
-    new_spinlock,
-    new_work,
+    impl_has_delayed_work, impl_has_work, new_delayed_work, new_mutex, new_spinlock, new_work,
     prelude::*,
     sync::{
         atomic::Atomic,
@@ -93,6 +88,9 @@ use state::State;
 
 /// How many requests a peer may have waiting here on one link.
 pub(crate) const WINDOW: u16 = 64;
+
+/// Feature bits that this side offers in HELLO. There are none yet.
+pub(crate) const FEATURES: u64 = 0;
 
 /// One connection to a peer.
 #[pin_data]

@@ -14,6 +14,8 @@
 
 pub(crate) mod call;
 pub(crate) mod device;
+#[cfg(HMDFS_KUNIT)]
+mod kunit;
 mod queue;
 mod table;
 
@@ -48,10 +50,7 @@ use hmdfs_model::security::{
     Level, //
 };
 use kernel::{
-    impl_has_work,
-    new_mutex,
-    new_spinlock,
-    new_work,
+    impl_has_work, new_mutex, new_spinlock, new_work,
     prelude::*,
     sync::{
         atomic::{
@@ -273,7 +272,9 @@ impl Peer {
             // that is queued here while the peer is online is not forgotten.
             if !self.is_online() {
                 drop(queue);
-                return Place::into_outgoing(place).call.complete(Err(ENOTCONN.into()));
+                return Place::into_outgoing(place)
+                    .call
+                    .complete(Err(ENOTCONN.into()));
             }
             queue.push(place);
             self.queued.fetch_add(1, Full);
@@ -380,11 +381,7 @@ impl Peer {
             let removed = links
                 .places
                 .iter_mut()
-                .find(|place| {
-                    place
-                        .as_ref()
-                        .is_some_and(|other| Arc::ptr_eq(other, link))
-                })
+                .find(|place| place.as_ref().is_some_and(|other| Arc::ptr_eq(other, link)))
                 .and_then(Option::take);
             let offline = was_up && removed.is_some() && self.up.fetch_sub(1, Full) == 1;
             (removed, offline)

@@ -43,12 +43,6 @@ impl Completion {
         unsafe { bindings::complete_all(self.inner.get()) };
     }
 
-    /// Waits, and cannot be interrupted: for what is known to happen soon.
-    pub fn wait(&self) {
-        // SAFETY: It is initialised, and `self` lives until the call returns.
-        unsafe { bindings::wait_for_completion(self.inner.get()) };
-    }
-
     /// Waits; EINTR when the task is being killed.
     pub fn wait_killable(&self) -> Result {
         // SAFETY: It is initialised, and `self` lives until the call returns.
@@ -74,5 +68,20 @@ impl Completion {
             1.. => Ok(()),
             _ => Err(EINTR),
         }
+    }
+}
+
+#[cfg(HMDFS_KUNIT)]
+#[kernel::prelude::kunit_tests(hmdfs_completion)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_ends_with_the_event_or_the_time() -> Result {
+        let event = KBox::pin_init(Completion::new(), GFP_KERNEL)?;
+        assert_eq!(event.wait_killable_timeout(1), Err(ETIMEDOUT));
+        event.complete_all();
+        assert_eq!(event.wait_killable_timeout(1), Ok(()));
+        Ok(())
     }
 }

@@ -108,3 +108,23 @@ unsafe fn forget<F>(data: *mut c_void) {
     // SAFETY: By the safety requirements.
     drop(unsafe { KBox::from_raw(data.cast::<F>()) });
 }
+
+#[cfg(HMDFS_KUNIT)]
+#[kernel::prelude::kunit_tests(hmdfs_kthread)]
+mod tests {
+    use super::*;
+    use kernel::sync::Arc;
+
+    #[test]
+    fn a_thread_is_joined_and_its_function_dropped() -> Result {
+        let shared = Arc::new(0u32, GFP_KERNEL)?;
+        // Whether a thread runs before it is joined or is stopped before that, what
+        // its function holds is given up.
+        for _ in 0..32 {
+            let held = shared.clone();
+            drop(Kthread::spawn(c"hmdfs-kunit", move || drop(held))?);
+        }
+        assert!(Arc::into_unique_or_drop(shared).is_some());
+        Ok(())
+    }
+}

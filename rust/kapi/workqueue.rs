@@ -103,3 +103,69 @@ where
         drop(unsafe { Arc::from_raw(pointer) });
     }
 }
+
+#[cfg(HMDFS_KUNIT)]
+#[kernel::prelude::kunit_tests(hmdfs_workqueue)]
+mod tests {
+    use super::*;
+    use kernel::{
+        impl_has_delayed_work,
+        new_delayed_work,
+        sync::atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        workqueue::DelayedWork, //
+    };
+
+    #[pin_data]
+    struct Item {
+        runs: Atomic<u32>,
+        #[pin]
+        work: DelayedWork<Item>,
+    }
+
+    impl_has_delayed_work! {
+        impl HasDelayedWork<Self> for Item { self.work }
+    }
+
+    impl WorkItem for Item {
+        type Pointer = Arc<Item>;
+
+        fn run(this: Arc<Item>) {
+            this.runs.add(1, Relaxed);
+        }
+    }
+
+    fn item() -> Result<Arc<Item>> {
+        Arc::pin_init(
+            pin_init!(Item {
+                runs: Atomic::new(0),
+                work <- new_delayed_work!("Item::work"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    #[test]
+    fn a_cancelled_item_does_not_run_and_is_dropped() -> Result {
+        let queue = OwnedQueue::new(c"hmdfs-kunit")?;
+        let item = item()?;
+        assert!(queue.enqueue_delayed(item.clone(), 1_000_000).is_ok());
+        cancel_delayed_work(&item);
+        cancel_delayed_work(&item);
+        assert_eq!(item.runs.load(Relaxed), 0);
+        assert!(Arc::into_unique_or_drop(item).is_some());
+        Ok(())
+    }
+
+    #[test]
+    fn dropping_a_queue_waits_for_its_items() -> Result {
+        let queue = OwnedQueue::for_reclaim(c"hmdfs-kunit")?;
+        let item = item()?;
+        assert!(queue.enqueue(item.clone()).is_ok());
+        drop(queue);
+        assert_eq!(item.runs.load(Relaxed), 1);
+        Ok(())
+    }
+}

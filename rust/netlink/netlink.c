@@ -4,10 +4,8 @@
  * is, so that all of them share two functions.
  */
 
+#include "netlink.h"
 #include "netlink_gen.h"
-
-int hmdfs_netlink_doit(struct genl_info *info);
-int hmdfs_netlink_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 
 #define HMDFS_DOIT(name)							\
 	int hmdfs_nl_##name##_doit(struct sk_buff *skb, struct genl_info *info)	\

@@ -96,6 +96,10 @@ void hmdfs_helper_sock_adopt(struct socket *sock)
 	lock_sock(sk);
 	sk->sk_allocation = GFP_NOFS;
 	sk->sk_use_task_frag = false;
+	/* Whatever the previous owner preferred. */
+	sk->sk_rcvlowat = 1;
+	sk->sk_rcvtimeo = MAX_SCHEDULE_TIMEOUT;
+	sk->sk_sndtimeo = MAX_SCHEDULE_TIMEOUT;
 	release_sock(sk);
 	tcp_sock_set_nodelay(sk);
 }

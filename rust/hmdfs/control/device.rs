@@ -35,9 +35,7 @@ pub(super) fn set(request: &Request<'_>) -> Result {
     let mount = mount_of(request)?;
     let settings = settings(request)?;
     mount.peers.set(&settings).map_err(|error| match error {
-        SettingsError::NumberMissing => {
-            request.refuse(EINVAL, c"a new device needs a number")
-        }
+        SettingsError::NumberMissing => request.refuse(EINVAL, c"a new device needs a number"),
         SettingsError::NameMissing => request.refuse(EINVAL, c"a new device needs a name"),
         SettingsError::NumberFixed => request.refuse_attribute(
             EINVAL,

@@ -3,7 +3,10 @@
 //! The mount itself.
 
 use super::mount_of;
-use crate::mount::Mount;
+use crate::{
+    link::FEATURES,
+    mount::Mount, //
+};
 use hmdfs_kapi::netlink::{
     uapi,
     Message,
@@ -14,9 +17,6 @@ use hmdfs_proto::{
     VERSION_MIN, //
 };
 use kernel::prelude::*;
-
-/// Feature bits that this kernel offers in HELLO.
-const FEATURES: u64 = 0;
 
 pub(super) fn get(request: &Request<'_>) -> Result {
     let mount = mount_of(request)?;

@@ -8,7 +8,7 @@ use super::{
         Reply, //
     },
     serve::Incoming,
-    status_error, DownReason, Link, WINDOW,
+    status_error, DownReason, Link, FEATURES, WINDOW,
 };
 use crate::{
     control::notify,
@@ -91,17 +91,14 @@ impl Link {
         Hello {
             version_min: proto::VERSION_MIN,
             version_max: proto::VERSION_MAX,
-            features: 0,
+            features: FEATURES,
             epoch: self.mount.epoch,
             window: WINDOW,
         }
         .encode(&mut Encoder::new(&mut body))?;
         let header = Header::new(Kind::Notice, Opcode::Hello, 0);
         if let Err(error) = self.send(header, &body, None) {
-            return Err(End(
-                DownReason::IoError,
-                error.to_errno().unsigned_abs(),
-            ));
+            return Err(End(DownReason::IoError, error.to_errno().unsigned_abs()));
         }
 
         let header = self.receive_header()?;

@@ -10,6 +10,8 @@ use super::{
     DownReason,
     Link, //
 };
+use crate::peer::call::EXTENSION;
+use hmdfs_kapi::page_run::PageRun;
 use hmdfs_kapi::{
     errno::{
         EKEYEXPIRED,
@@ -17,8 +19,6 @@ use hmdfs_kapi::{
     },
     net::tls, //
 };
-use crate::peer::call::EXTENSION;
-use hmdfs_kapi::page_run::PageRun;
 use hmdfs_proto::{
     Header,
     Kind,

@@ -5,7 +5,6 @@
 use super::{
     DownReason,
     Link,
-    LinkState,
     WINDOW, //
 };
 use hmdfs_kapi::{
@@ -19,8 +18,7 @@ use hmdfs_proto::{
     Status, //
 };
 use kernel::{
-    impl_has_work,
-    new_work,
+    impl_has_work, new_work,
     prelude::*,
     sync::{
         atomic::Full,

@@ -73,10 +73,7 @@ impl DownReason {
     pub(super) const fn is_polite(self) -> bool {
         matches!(
             self,
-            DownReason::Admin
-                | DownReason::Protocol
-                | DownReason::Version
-                | DownReason::KeyLimit
+            DownReason::Admin | DownReason::Protocol | DownReason::Version | DownReason::KeyLimit
         )
     }
 }

@@ -208,10 +208,7 @@ impl Peers {
 
     /// Calls `visit` with each link, until it returns something. The table is
     /// locked meanwhile.
-    pub(crate) fn find_link<T>(
-        &self,
-        mut visit: impl FnMut(&Arc<Link>) -> Option<T>,
-    ) -> Option<T> {
+    pub(crate) fn find_link<T>(&self, mut visit: impl FnMut(&Arc<Link>) -> Option<T>) -> Option<T> {
         let table = self.table.lock();
         table
             .peers

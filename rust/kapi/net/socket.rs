@@ -157,10 +157,7 @@ impl Socket {
         // SAFETY: By the type invariant it is valid. The result only says that the
         // connection had ended before.
         let _ = unsafe {
-            bindings::kernel_sock_shutdown(
-                self.as_raw(),
-                bindings::sock_shutdown_cmd_SHUT_RDWR,
-            )
+            bindings::kernel_sock_shutdown(self.as_raw(), bindings::sock_shutdown_cmd_SHUT_RDWR)
         };
     }
 
@@ -193,10 +190,12 @@ impl Socket {
         let whole = iterator.len();
         let limit = limit.min(whole);
         let raw = iterator.as_raw();
-        let mut message = bindings::msghdr::default();
-        // SAFETY: `raw` is a valid iterator, and may be copied as C code does; the
-        // copy alone is used until it is copied back.
-        message.msg_iter = unsafe { ptr::read(raw) };
+        let mut message = bindings::msghdr {
+            // SAFETY: `raw` is a valid iterator, and may be copied as C code does; the
+            // copy alone is used until it is copied back.
+            msg_iter: unsafe { ptr::read(raw) },
+            ..Default::default()
+        };
         // SAFETY: The copy is valid.
         unsafe { iov_iter_set_count(&raw mut message.msg_iter, limit) };
         // SAFETY: The type of `iterator` says that its memory may be written to.

@@ -88,9 +88,7 @@ impl Message<'_> {
         let attribute = u16::try_from(attribute)?;
         let length = i32::try_from(bytes.len())?;
         // SAFETY: By the type invariant; `length` is that of `bytes`.
-        to_result(unsafe {
-            bindings::nla_put(self.skb, attribute, length, bytes.as_ptr().cast())
-        })
+        to_result(unsafe { bindings::nla_put(self.skb, attribute, length, bytes.as_ptr().cast()) })
     }
 
     /// Appends a string, which gets a NUL.

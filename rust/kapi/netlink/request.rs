@@ -6,7 +6,8 @@ use super::message::Message;
 use crate::net::Namespace;
 use core::{
     marker::PhantomData,
-    ptr, slice, //
+    ptr,
+    slice, //
 };
 use hmdfs_bindings as bindings;
 use kernel::{

@@ -192,8 +192,11 @@ impl Impostor {
 
     /// Ends the connection without a word.
     pub fn hang_up(self) -> Result<()> {
-        self.stream.shutdown(std::net::Shutdown::Both)?;
-        Ok(())
+        match self.stream.shutdown(std::net::Shutdown::Both) {
+            // The victim was faster.
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
+            result => Ok(result?),
+        }
     }
 }
 

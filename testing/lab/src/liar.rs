@@ -180,7 +180,7 @@ fn run(body: &[u8], writer: &mut ReplyWriter<'_>, data: &mut Vec<u8>, lie: Lie) 
             Operation::StatFileSystem => Outcome::FileSystem(FileSystem::default()),
             Operation::ReadDirectory { cookie, .. } => {
                 let entry = Entry {
-                    next: 1,
+                    next: 1000,
                     ino: 2,
                     file_type: 8,
                     name: Name::new(NAME).map_err(wrong)?,
