@@ -13,6 +13,7 @@
 use hmdfs_kapi::{
     fs::{
         inode::{Attributes, Found},
+        stack::watch::Watch,
         SuperBlock,
     },
     vfs,
@@ -48,9 +49,18 @@ impl Key {
 
     /// A hash for finding the inode.
     pub(crate) fn hash(&self) -> u64 {
-        // Inodes are at least this large, so the lowest bits are the same for all.
-        self.0 as u64 >> 6
+        hash(self.0)
     }
+}
+
+fn hash(identity: usize) -> u64 {
+    // Inodes are at least this large, so the lowest bits are the same for all.
+    identity as u64 >> 6
+}
+
+/// Has the space of files freed that are removed from the exported directory directly.
+pub(crate) fn watch(sb: &SuperBlock<Hmdfs>, root: &vfs::Path) -> Result<Watch> {
+    sb.watch(root, hash)
 }
 
 /// Finds or makes the inode that stands for a file of this device.

@@ -9,6 +9,7 @@ use hmdfs_kapi::{
     fs::{
         self,
         context::{Log, Parameter, Request},
+        stack::watch::Watch,
         SuperBlock,
     },
     global::Global,
@@ -18,6 +19,7 @@ use hmdfs_kapi::{
 };
 use hmdfs_proto::Operation;
 use kernel::{
+    new_mutex,
     prelude::*,
     seq_file::SeqFile,
     seq_print,
@@ -25,7 +27,7 @@ use kernel::{
     sync::{
         aref::ARef,
         atomic::{Atomic, Relaxed},
-        Arc, ArcBorrow,
+        Arc, ArcBorrow, Mutex,
     },
 };
 
@@ -97,6 +99,9 @@ pub(crate) struct Mount {
     /// The exported directory, in a mount of its own: what else is mounted below it, and where
     /// it is unmounted, does not matter.
     root: vfs::Path,
+    /// Only while it is mounted.
+    #[pin]
+    watch: Mutex<Option<Watch>>,
     /// Dropped after all paths of it.
     _private: PrivateMount,
     source: CString,
@@ -221,6 +226,7 @@ impl fs::FileSystem for Hmdfs {
                 net: request.net_ns().into(),
                 peers <- Peers::new(),
                 root,
+                watch <- new_mutex!(None, "hmdfs::Mount::watch"),
                 _private: private,
                 export,
                 mounted_at: fs::inode::current_time(),
@@ -258,6 +264,7 @@ impl fs::FileSystem for Hmdfs {
             })?;
         sb.set_default_d_op::<DentryOps>();
         sb.setup_bdi(READAHEAD)?;
+        *mount.watch.lock() = Some(local::watch(sb, &mount.root)?);
         view::iget(sb, View::Root)
     }
 
@@ -265,6 +272,11 @@ impl fs::FileSystem for Hmdfs {
         MOUNTS.lock().push(mount.into(), GFP_KERNEL)?;
         control::notify::mount(&mount, true);
         Ok(())
+    }
+
+    fn unmounting(mount: ArcBorrow<'_, Mount>) {
+        let watch = mount.watch.lock().take();
+        drop(watch);
     }
 
     fn unmounted(mount: ArcBorrow<'_, Mount>) {

@@ -79,6 +79,9 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     /// Called when a new superblock is complete, after `fill_super`.
     fn mounted(data: <Self::Data as ForeignOwnable>::Borrowed<'_>) -> Result;
 
+    /// Called when the superblock is used no more; its inodes and dentries are still there.
+    fn unmounting(data: <Self::Data as ForeignOwnable>::Borrowed<'_>);
+
     /// Called when all inodes and dentries of the superblock are gone; also when mounting has
     /// failed, before or after `mounted`.
     fn unmounted(data: <Self::Data as ForeignOwnable>::Borrowed<'_>);
@@ -396,6 +399,8 @@ impl<F: FileSystem> Vtable<F> {
     unsafe extern "C" fn kill_sb(sb: *mut bindings::super_block) {
         // SAFETY: The superblock owns this value.
         let data = unsafe { (*sb).s_fs_info };
+        // SAFETY: The value is dropped below, after its last use.
+        F::unmounting(unsafe { F::Data::borrow(data) });
         // SAFETY: By the function's contract.
         unsafe { bindings::kill_anon_super(sb) };
         // SAFETY: The value is dropped below, after its last use.

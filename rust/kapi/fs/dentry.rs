@@ -364,6 +364,7 @@ struct Vtable<F, T>(PhantomData<(F, T)>);
 
 impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
     const OPERATIONS: bindings::dentry_operations = bindings::dentry_operations {
+        d_delete: Some(stack::dentry::delete),
         d_release: Some(stack::dentry::release),
         d_revalidate: Some(Self::d_revalidate),
         ..pin_init::zeroed()

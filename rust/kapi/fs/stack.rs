@@ -38,6 +38,7 @@ pub(super) mod dentry;
 pub(super) mod directory;
 pub(super) mod file;
 pub(super) mod file_range;
+pub mod watch;
 pub(super) mod xattr;
 
 /// What every inode of ours begins with.

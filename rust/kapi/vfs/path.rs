@@ -82,7 +82,7 @@ impl Path {
         unsafe { (*self.0.dentry).d_inode }
     }
 
-    pub(super) fn super_block(&self) -> *mut bindings::super_block {
+    pub(crate) fn super_block(&self) -> *mut bindings::super_block {
         // SAFETY: The dentry is valid; the field never changes.
         unsafe { (*self.0.dentry).d_sb }
     }

@@ -68,6 +68,22 @@ pub(in crate::fs) unsafe extern "C" fn release(dentry: *mut bindings::dentry) {
     }
 }
 
+/// C: `dentry_operations.d_delete`: whether a dentry that is not used any more is not to be cached.
+///
+/// # Safety
+///
+/// The VFS calls this with a dentry of ours, if only in an RCU read-side section.
+pub(in crate::fs) unsafe extern "C" fn delete(dentry: *const bindings::dentry) -> c_int {
+    // SAFETY: By the function's contract.
+    let lower = unsafe { (&raw const (*dentry).d_fsdata).read_volatile() };
+    if lower.is_null() {
+        return 0;
+    }
+    // A lower file that was removed cannot be freed while it is referred to.
+    // SAFETY: As in `is_unchanged`.
+    unsafe { bindings::d_unhashed(lower.cast()) }.into()
+}
+
 impl<F: FileSystem> Dentry<F> {
     /// Makes the dentry stand on `lower`, which `name` in `parent` was found to be. The dentry is
     /// right while it is so; see [`super::super::dentry::Operations`].

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Noticing that a lower file has lost its last name.
+//!
+//! C header: [`include/linux/fsnotify_backend.h`](srctree/include/linux/fsnotify_backend.h)
+//!
+//! A cached dentry refers to a lower dentry, and that to an inode. When the file is
+//! removed by somebody else, its space could not be freed as long as the cache
+//! keeps our dentry. So such a dentry is dropped when the lower file system says
+//! that a file has no links any more, or, if it is in use then, when it is not used
+//! any more ([`super::dentry::delete`]).
+
+use core::ptr::{self, NonNull};
+
+use hmdfs_bindings as bindings;
+use kernel::{
+    error::{from_err_ptr, to_result},
+    prelude::*,
+};
+
+use super::Stacked;
+use crate::{
+    fs::{FileSystem, SuperBlock},
+    vfs::Path,
+};
+
+/// A mark on the lower superblock. The C part comes first.
+#[repr(C)]
+struct Mark {
+    inner: bindings::fsnotify_mark,
+    sb: *mut bindings::super_block,
+    hash: fn(usize) -> u64,
+}
+
+/// Watches a lower file system. Dropping it waits until nobody is told of anything any more.
+///
+/// # Invariants
+///
+/// `mark` is in `group`, on the lower superblock, and a reference to each is owned. The upper
+/// superblock outlives this.
+pub struct Watch {
+    group: NonNull<bindings::fsnotify_group>,
+    mark: NonNull<Mark>,
+}
+
+// SAFETY: Groups and marks belong to no task.
+unsafe impl Send for Watch {}
+
+/// The table never changes.
+#[repr(transparent)]
+struct Operations(bindings::fsnotify_ops);
+
+// SAFETY: It never changes.
+unsafe impl Sync for Operations {}
+
+static OPERATIONS: Operations = Operations(bindings::fsnotify_ops {
+    handle_event: Some(handle_event),
+    free_mark: Some(free_mark),
+    ..pin_init::zeroed()
+});
+
+impl<F: FileSystem> SuperBlock<F> {
+    /// Watches the file system of `lower`, on which inodes of this superblock stand.
+    ///
+    /// `hash` gives what an inode that stands on the file with this [`Path::identity`] was
+    /// hashed by. The result must be dropped in [`FileSystem::unmounting`].
+    pub fn watch(&self, lower: &Path, hash: fn(usize) -> u64) -> Result<Watch> {
+        // SAFETY: The table is static.
+        let group = from_err_ptr(unsafe {
+            bindings::fsnotify_alloc_group(&raw const OPERATIONS.0, 0)
+        })?;
+        let group = NonNull::new(group).ok_or(ENOMEM)?;
+        let mark = KBox::new(
+            Mark {
+                inner: bindings::fsnotify_mark::default(),
+                sb: self.as_raw(),
+                hash,
+            },
+            GFP_KERNEL,
+        )
+        .inspect_err(|_| {
+            // SAFETY: The reference is ours.
+            unsafe { bindings::fsnotify_put_group(group.as_ptr()) };
+        })?;
+        let mark = NonNull::from(KBox::leak(mark));
+        // SAFETY: Both are valid; the mark is new.
+        unsafe { bindings::fsnotify_init_mark(mark.as_ptr().cast(), group.as_ptr()) };
+        // SAFETY: The mark was initialised, and nobody uses it yet.
+        unsafe { (*mark.as_ptr()).inner.mask = bindings::FS_ATTRIB };
+        // SAFETY: All are valid.
+        let added = to_result(unsafe {
+            bindings::fsnotify_add_mark(
+                mark.as_ptr().cast(),
+                lower.super_block().cast(),
+                bindings::fsnotify_obj_type_FSNOTIFY_OBJ_TYPE_SB as u32,
+                0,
+            )
+        });
+        if let Err(error) = added {
+            // SAFETY: The references are ours; the last one frees the mark.
+            unsafe { bindings::fsnotify_put_mark(mark.as_ptr().cast()) };
+            // SAFETY: As above.
+            unsafe { bindings::fsnotify_wait_marks_destroyed() };
+            // SAFETY: As above.
+            unsafe { bindings::fsnotify_put_group(group.as_ptr()) };
+            return Err(error);
+        }
+        // INVARIANT: Just made so.
+        Ok(Watch { group, mark })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // SAFETY: The mark is in the group, by the type invariant.
+        unsafe { bindings::fsnotify_destroy_mark(self.mark.as_ptr().cast(), self.group.as_ptr()) };
+        // SAFETY: The reference is ours. The mark is freed when nobody walks over it any more.
+        unsafe { bindings::fsnotify_put_mark(self.mark.as_ptr().cast()) };
+        // SAFETY: Sleeping is allowed here.
+        unsafe { bindings::fsnotify_wait_marks_destroyed() };
+        // SAFETY: The reference is ours.
+        unsafe { bindings::fsnotify_put_group(self.group.as_ptr()) };
+    }
+}
+
+/// # Safety
+///
+/// The mark must be one of ours that nobody uses any more.
+unsafe extern "C" fn free_mark(mark: *mut bindings::fsnotify_mark) {
+    // SAFETY: It was made by `SuperBlock::watch` from a box.
+    drop(unsafe { KBox::from_raw(mark.cast::<Mark>()) });
+}
+
+/// # Safety
+///
+/// Called with an event of the superblock that a mark of ours is on.
+unsafe extern "C" fn handle_event(
+    _group: *mut bindings::fsnotify_group,
+    _mask: u32,
+    data: *const c_void,
+    data_type: c_int,
+    _dir: *mut bindings::inode,
+    _name: *const bindings::qstr,
+    _cookie: u32,
+    info: *mut bindings::fsnotify_iter_info,
+) -> c_int {
+    if data_type != bindings::fsnotify_data_type_FSNOTIFY_EVENT_INODE as c_int {
+        return 0;
+    }
+    let lower = data.cast::<bindings::inode>().cast_mut();
+    // SAFETY: The event holds the inode; the count is only a hint.
+    if unsafe { (&raw const (*lower).__bindgen_anon_1.i_nlink).read_volatile() } != 0 {
+        return 0;
+    }
+    const SB: usize = bindings::fsnotify_iter_type_FSNOTIFY_ITER_TYPE_SB as usize;
+    // SAFETY: By the function's contract.
+    let mark = unsafe { (*info).marks[SB] }.cast::<Mark>();
+    if mark.is_null() {
+        return 0;
+    }
+    // SAFETY: The mark is valid while its events are handled, and with it the superblock.
+    let (sb, hash) = unsafe { ((*mark).sb, (*mark).hash) };
+    let mut is_new = false;
+    // Waits, if at all, for an inode that is being evicted, which waits for nobody.
+    // SAFETY: The superblock is valid; `test` expects the lower inode.
+    let inode = unsafe {
+        bindings::ilookup5_nowait(sb, hash(lower.addr()), Some(test), lower.cast(), &mut is_new)
+    };
+    if inode.is_null() {
+        return 0;
+    }
+    // SAFETY: A reference is held. Dentries that are in use stay.
+    unsafe { bindings::d_prune_aliases(inode) };
+    // Who removes the file holds it, so it is not freed here, under his locks.
+    // SAFETY: The reference is given up.
+    unsafe { bindings::iput(inode) };
+    0
+}
+
+/// # Safety
+///
+/// `inode` must be a hashed inode of ours.
+unsafe extern "C" fn test(inode: *mut bindings::inode, lower: *mut c_void) -> c_int {
+    // SAFETY: By the function's contract; the field is set before the inode is published.
+    let stands_on = unsafe { (&raw const (*inode.cast::<Stacked>()).inode).read_volatile() };
+    ptr::eq(stands_on.cast(), lower).into()
+}
