@@ -145,7 +145,8 @@ pub enum Outcome<'a> {
     Attributes(Attributes),
     /// Of `Read`: so many bytes of data follow the body.
     Read {
-        /// Number of bytes; less than asked for only at the end of the file.
+        /// Number of bytes; less than asked for at the end of the file, and in front of a place
+        /// that cannot be read.
         length: u32,
         /// Whether the data reach the end of the file.
         end_of_file: bool,

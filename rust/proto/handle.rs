@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// A file of a device, in that device's own encoding.
 ///
 /// Only the device that made it can read it; to all others it is bytes that are
-/// equal for the same file and different for different files.
+/// different for different files. A file with several names may have several.
 ///
 /// # Invariants
 ///

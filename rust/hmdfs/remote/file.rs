@@ -214,9 +214,11 @@ impl ReadCompletion {
         let mut outcomes = Outcomes::new(reply, &operations)?;
         outcomes.done()?;
         let (length, end_of_file) = outcomes.read()?;
-        if length != reply.data_length || (length < self.length && !end_of_file) {
+        if length != reply.data_length {
             return Err(EPROTO.into());
         }
+        // Short of the end of the file, something in between cannot be read: the library asks
+        // for the rest, and is told why.
         Ok((length, end_of_file))
     }
 }
