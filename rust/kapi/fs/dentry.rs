@@ -342,12 +342,14 @@ impl Intent {
 
 /// Operations of dentries; C: `struct dentry_operations`.
 pub trait Operations<F: FileSystem>: 'static {
-    /// Whether a dentry with this time (see [`Dentry::set_time`]) may be used without asking.
+    /// Whether a dentry with this time (see [`Dentry::set_time`]) may be used without asking, for
+    /// what the path walk intends.
     ///
     /// Called in an RCU walk too: must not sleep.
     fn is_fresh(
         data: <F::Data as kernel::types::ForeignOwnable>::Borrowed<'_>,
         time: usize,
+        intent: Intent,
     ) -> bool;
 
     /// Whether `name` in `dir` still means what `dentry` says. May sleep; no lock is held.
@@ -392,7 +394,10 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         // SAFETY: A dentry refers to its superblock, whose data are freed only a grace period
         // after the last dentry.
         let data = unsafe { super::SuperBlock::<F>::from_raw((*dentry).d_sb) }.data();
-        if unchanged.is_none() && flags & bindings::LOOKUP_REVAL == 0 && T::is_fresh(data, time) {
+        if unchanged.is_none()
+            && flags & bindings::LOOKUP_REVAL == 0
+            && T::is_fresh(data, time, Intent(flags))
+        {
             return 1;
         }
         if flags & bindings::LOOKUP_RCU != 0 {

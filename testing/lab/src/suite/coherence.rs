@@ -12,7 +12,7 @@ use crate::fleet::{Fleet, Plan};
 use crate::random::Random;
 use crate::suite::support::{fails, holds, same};
 use crate::suite::{tests, Group};
-use crate::tree;
+use crate::{tree, wait};
 
 /// A laptop that reads what changes on a tablet.
 pub const GROUP: Group = Group {
@@ -196,6 +196,10 @@ fn a_file_becomes_a_directory(fleet: &mut Fleet) -> Result<()> {
     fs::remove_file(&home)?;
     fs::create_dir(&home)?;
     fs::write(home.join("inside"), "x")?;
+    // On the way to another file, a name may be some seconds old.
+    wait::until("the directory", wait::PATIENCE, || {
+        Ok(fs::metadata(&there).is_ok_and(|found| found.is_dir()))
+    })?;
     holds(&there.join("inside"), b"x")?;
     fs::remove_dir_all(&home)?;
     fs::write(&home, "file again")?;
