@@ -221,11 +221,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         } else {
             None
         },
-        link: if T::HAS_LINK {
-            Some(Self::link)
-        } else {
-            None
-        },
+        link: if T::HAS_LINK { Some(Self::link) } else { None },
         mkdir: if T::HAS_MKDIR {
             Some(Self::mkdir)
         } else {
@@ -395,7 +391,14 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         _flags: c_uint,
     ) -> *mut bindings::dentry {
         // SAFETY: The name of a dentry in lookup does not change; the length is a plain number.
-        let length = unsafe { (*dentry).__bindgen_anon_1.d_name.__bindgen_anon_1.__bindgen_anon_1.len };
+        let length = unsafe {
+            (*dentry)
+                .__bindgen_anon_1
+                .d_name
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .len
+        };
         if length > bindings::NAME_MAX {
             return crate::errno::ENAMETOOLONG.error().to_ptr();
         }
@@ -537,10 +540,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
     /// # Safety
     ///
     /// The VFS calls this with a locked directory of `F` and a positive dentry in it.
-    unsafe extern "C" fn unlink(
-        dir: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-    ) -> c_int {
+    unsafe extern "C" fn unlink(dir: *mut bindings::inode, dentry: *mut bindings::dentry) -> c_int {
         from_result(|| {
             // SAFETY: By the function's contract.
             let dir = unsafe { Inode::<F>::from_raw(dir) };
@@ -554,10 +554,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
     /// # Safety
     ///
     /// The VFS calls this with a locked directory of `F` and a positive dentry in it.
-    unsafe extern "C" fn rmdir(
-        dir: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-    ) -> c_int {
+    unsafe extern "C" fn rmdir(dir: *mut bindings::inode, dentry: *mut bindings::dentry) -> c_int {
         from_result(|| {
             // SAFETY: By the function's contract.
             let dir = unsafe { Inode::<F>::from_raw(dir) };
@@ -612,7 +609,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
             let dir = unsafe { Inode::<F>::from_raw(dir) };
             let parent = dir.lower().ok_or(crate::errno::EOPNOTSUPP)?;
             // SAFETY: By the function's contract.
-            unsafe { stack::file::tmpfile(file, parent, mode, |path| T::tmpfile(dir, path)) }?;
+            unsafe { stack::tmpfile::tmpfile(file, parent, mode, |path| T::tmpfile(dir, path)) }?;
             Ok(0)
         })
     }
