@@ -7,7 +7,7 @@
 //! | [`mount`] | a mount: what it exports, its peers, its options |
 //! | [`control`] | the netlink interface to the daemon |
 //! | [`peer`], [`link`] | other devices, and the connections to them |
-//! | [`export`] | what peers are served |
+//! | [`mod@export`] | what peers are served |
 //! | [`view`] | the directories above the trees of the devices |
 //! | [`remote`] | files and directories of other devices |
 //! | [`local`] | files and directories of this device |

@@ -2,7 +2,7 @@
 
 //! Files and directories of other devices.
 //!
-//! A read goes, in this order: the netfs library -> [`file`]`::issue_read` ->
+//! A read goes, in this order: the netfs library -> [`mod@file`]`::issue_read` ->
 //! `peer::Peer::call` -> the peer -> the receive thread, which decrypts into the
 //! pages of the read -> `file::ReadCompletion::complete`.
 

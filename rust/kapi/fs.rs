@@ -14,7 +14,7 @@
 //! |---|---|
 //! | `super_operations` | [`FileSystem`] |
 //! | `inode_operations` | [`inode_operations::Operations`] |
-//! | `file_operations` | [`file::Operations`] |
+//! | `file_operations` | [`mod@file`] |
 //! | `dentry_operations` | [`dentry::Operations`] |
 
 pub mod context;
