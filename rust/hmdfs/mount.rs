@@ -280,7 +280,14 @@ impl fs::FileSystem for Hmdfs {
     }
 
     fn unmounted(mount: ArcBorrow<'_, Mount>) {
-        MOUNTS.lock().retain(|other| other.id != mount.id);
+        {
+            let mut mounts = MOUNTS.lock();
+            mounts.retain(|other| other.id != mount.id);
+            // A static is not dropped: its memory must be gone when the module goes.
+            if mounts.is_empty() {
+                *mounts = KVec::new();
+            }
+        }
         mount.peers.shutdown();
         control::notify::mount(&mount, false);
     }

@@ -71,7 +71,15 @@ void hmdfs_helper_inode_copy_owner(struct inode *to, const struct inode *from)
 	umode_t mode = READ_ONCE(from->i_mode);
 	kuid_t uid = READ_ONCE(from->i_uid);
 	kgid_t gid = READ_ONCE(from->i_gid);
+#ifdef CONFIG_FS_POSIX_ACL
+	/* That there is no list may be known here; a list is asked for below. */
+	struct posix_acl *acl = NULL;
 
+	if (IS_POSIXACL(from) && READ_ONCE(from->i_acl))
+		acl = ACL_DONT_CACHE;
+	if (unlikely(READ_ONCE(to->i_acl) != acl))
+		WRITE_ONCE(to->i_acl, acl);
+#endif
 	/* Compared first, so that a path walk does not write. */
 	if (unlikely(READ_ONCE(to->i_mode) != mode))
 		WRITE_ONCE(to->i_mode, mode);
@@ -91,8 +99,12 @@ void hmdfs_helper_inode_copy_attributes(struct inode *to, const struct inode *fr
 {
 	hmdfs_helper_inode_copy_owner(to, from);
 	fsstack_copy_attr_times(to, from);
-	if (to->i_nlink != from->i_nlink)
-		set_nlink(to, from->i_nlink);
+	if (to->i_nlink == from->i_nlink)
+		return;
+	/* The superblock counts the inodes without links. */
+	spin_lock(&to->i_lock);
+	set_nlink(to, READ_ONCE(from->i_nlink));
+	spin_unlock(&to->i_lock);
 }
 
 int hmdfs_helper_get_write_access(struct inode *inode)
@@ -119,9 +131,19 @@ void hmdfs_helper_inode_set_stacked(struct inode *inode)
 {
 	inode->i_flags |= S_NOATIME | S_NOCMTIME | S_NOSEC;
 #ifdef CONFIG_FS_POSIX_ACL
-	inode->i_acl = ACL_DONT_CACHE;
 	inode->i_default_acl = ACL_DONT_CACHE;
 #endif
+}
+
+/*
+ * Lets path walks through a directory judge its mode by themselves, if nothing
+ * else counts below.
+ */
+void hmdfs_helper_inode_allow_fast_exec(struct inode *inode, const struct inode *lower,
+					const struct mnt_idmap *idmap)
+{
+	if (S_ISDIR(lower->i_mode) && !lower->i_op->permission && idmap == &nop_mnt_idmap)
+		inode->i_opflags |= IOP_FASTPERM_MAY_EXEC;
 }
 
 void hmdfs_helper_init_sync_kiocb(struct kiocb *kiocb, struct file *file)

@@ -6,6 +6,7 @@
 #include <linux/fileattr.h>
 #include <linux/fs.h>
 #include <linux/fs_stack.h>
+#include <linux/mnt_idmapping.h>
 #include <linux/namei.h>
 #include <linux/posix_acl.h>
 #include <linux/xattr.h>
@@ -17,6 +18,8 @@ unsigned int hmdfs_helper_d_seq_if(struct dentry *dentry, const struct dentry *p
 				   const struct qstr *name, const struct inode *inode);
 void hmdfs_helper_file_copy_flags(struct file *to, const struct file *from);
 void hmdfs_helper_file_follow(struct file *file, const struct file *lower);
+void hmdfs_helper_inode_allow_fast_exec(struct inode *inode, const struct inode *lower,
+					const struct mnt_idmap *idmap);
 void hmdfs_helper_inode_copy_attributes(struct inode *to, const struct inode *from);
 void hmdfs_helper_inode_copy_owner(struct inode *to, const struct inode *from);
 void hmdfs_helper_inode_copy_size(struct inode *to, struct inode *from);

@@ -380,7 +380,9 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         flags: c_uint,
     ) -> c_int {
         // SAFETY: The dentry is valid, if only for an RCU read-side section.
-        let unchanged = unsafe { stack::dentry::is_unchanged(dentry) };
+        let unchanged = unsafe {
+            stack::dentry::is_unchanged(dentry, flags & bindings::LOOKUP_RCU != 0)
+        };
         if unchanged == Some(true) && flags & bindings::LOOKUP_REVAL == 0 {
             return 1;
         }

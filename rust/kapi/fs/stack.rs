@@ -15,9 +15,10 @@
 //! - [`New::set_stacked_directory_operations`]: open directories.
 //! - [`super::Dentry::set_lower`]: names, which are right while the lower names are.
 //!
-//! The attributes that the VFS keeps in an inode are copies here. What counts for
-//! permissions is brought up to date whenever a path walk or an open asks for
-//! permission; the rest when something is changed through this inode.
+//! The attributes that the VFS keeps in an inode are copies here. They are brought
+//! up to date when something is changed through this inode, when the lower file
+//! system tells of a change ([`watch`]), and what counts for permissions also
+//! whenever an open or a change asks for permission.
 //!
 //! Not supported: `ioctl`, and a lower file system that has its own idea of whether
 //! two names are equal (it works, but each path walk asks it).
@@ -171,6 +172,8 @@ impl<F: FileSystem> New<F> {
         }
         // SAFETY: The inode is ours alone.
         unsafe { bindings::inode_set_stacked(inode) };
+        // SAFETY: As above; both inodes are valid.
+        unsafe { bindings::inode_allow_fast_exec(inode, (*this).inode, (*this).idmap) };
     }
 
     /// Sets the operations of open files, of a regular file with a lower one.

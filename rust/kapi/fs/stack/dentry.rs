@@ -37,9 +37,12 @@ const NEVER: c_ulong = 1;
 /// # Safety
 ///
 /// `dentry` must be valid, if only for an RCU read-side section.
-pub(in crate::fs) unsafe fn is_unchanged(dentry: *mut bindings::dentry) -> Option<bool> {
+pub(in crate::fs) unsafe fn is_unchanged(
+    dentry: *mut bindings::dentry,
+    in_rcu_walk: bool,
+) -> Option<bool> {
     // Another walk that is not in RCU mode may replace the lower dentry.
-    let _rcu = rcu::read_lock();
+    let _rcu = (!in_rcu_walk).then(rcu::read_lock);
     // SAFETY: By the function's contract.
     let lower = unsafe { (&raw const (*dentry).d_fsdata).read_volatile() };
     if lower.is_null() {

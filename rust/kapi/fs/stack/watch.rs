@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Noticing that a lower file has lost its last name.
+//! Noticing what others do to lower files.
 //!
 //! C header: [`include/linux/fsnotify_backend.h`](srctree/include/linux/fsnotify_backend.h)
+//!
+//! When somebody changes the mode or owner of a lower file, the copies in the inode
+//! that stands on it are brought up to date: path walks judge directories by them.
 //!
 //! A cached dentry refers to a lower dentry, and that to an inode. When the file is
 //! removed by somebody else, its space could not be freed as long as the cache
@@ -18,7 +21,7 @@ use kernel::{
     prelude::*,
 };
 
-use super::Stacked;
+use super::{copy_attributes, Stacked};
 use crate::{
     fs::{FileSystem, SuperBlock},
     vfs::Path,
@@ -144,14 +147,14 @@ unsafe extern "C" fn handle_event(
     _cookie: u32,
     info: *mut bindings::fsnotify_iter_info,
 ) -> c_int {
-    if data_type != bindings::fsnotify_data_type_FSNOTIFY_EVENT_INODE as c_int {
-        return 0;
-    }
-    let lower = data.cast::<bindings::inode>().cast_mut();
-    // SAFETY: The event holds the inode; the count is only a hint.
-    if unsafe { (&raw const (*lower).__bindgen_anon_1.i_nlink).read_volatile() } != 0 {
-        return 0;
-    }
+    let lower = match data_type as u32 {
+        bindings::fsnotify_data_type_FSNOTIFY_EVENT_INODE => data.cast::<bindings::inode>(),
+        bindings::fsnotify_data_type_FSNOTIFY_EVENT_DENTRY => {
+            // SAFETY: By the function's contract the dentry is positive and stays so.
+            unsafe { (*data.cast::<bindings::dentry>()).d_inode }
+        }
+        _ => return 0,
+    };
     const SB: usize = bindings::fsnotify_iter_type_FSNOTIFY_ITER_TYPE_SB as usize;
     // SAFETY: By the function's contract.
     let mark = unsafe { (*info).marks[SB] }.cast::<Mark>();
@@ -164,13 +167,18 @@ unsafe extern "C" fn handle_event(
     // Waits, if at all, for an inode that is being evicted, which waits for nobody.
     // SAFETY: The superblock is valid; `test` expects the lower inode.
     let inode = unsafe {
-        bindings::ilookup5_nowait(sb, hash(lower.addr()), Some(test), lower.cast(), &mut is_new)
+        bindings::ilookup5_nowait(sb, hash(lower.addr()), Some(test), lower.cast_mut().cast(), &mut is_new)
     };
     if inode.is_null() {
         return 0;
     }
-    // SAFETY: A reference is held. Dentries that are in use stay.
-    unsafe { bindings::d_prune_aliases(inode) };
+    // SAFETY: A reference is held.
+    unsafe { copy_attributes(inode) };
+    // SAFETY: The event holds the lower inode; the count is only a hint.
+    if unsafe { (&raw const (*lower).__bindgen_anon_1.i_nlink).read_volatile() } == 0 {
+        // SAFETY: A reference is held. Dentries that are in use stay.
+        unsafe { bindings::d_prune_aliases(inode) };
+    }
     // Who removes the file holds it, so it is not freed here, under his locks.
     // SAFETY: The reference is given up.
     unsafe { bindings::iput(inode) };
