@@ -12,7 +12,8 @@ use crate::fleet::{Fleet, Plan};
 use crate::random::Random;
 use crate::suite::support::{fails, holds, same};
 use crate::suite::{tests, Group};
-use crate::{tree, wait};
+use crate::tree;
+use crate::wait::{self, PATIENCE};
 
 /// A laptop that reads what changes on a tablet.
 pub const GROUP: Group = Group {
@@ -42,6 +43,12 @@ fn paths(fleet: &Fleet, name: &str) -> Result<(std::path::PathBuf, std::path::Pa
         fleet.device("tablet")?.export().join(name),
         fleet.device("laptop")?.view("tablet").join(name),
     ))
+}
+
+/// Opening asks the owner; what paths lead through may be known from a moment ago.
+fn soon(what: &str, mut check: impl FnMut() -> Result<()>) -> Result<()> {
+    wait::until(what, PATIENCE, || check().map(|()| true))?;
+    Ok(())
 }
 
 fn a_longer_file(fleet: &mut Fleet) -> Result<()> {
@@ -186,7 +193,9 @@ fn a_directory_gains_and_loses_names(fleet: &mut Fleet) -> Result<()> {
     fs::remove_file(home.join("a"))?;
     same("names", tree::names(&there)?, vec!["b".into()])?;
     fs::remove_dir_all(&home)?;
-    fails("listing it", fs::read_dir(&there), libc::ENOENT)
+    soon("the directory to be gone", || {
+        fails("listing it", fs::read_dir(&there), libc::ENOENT)
+    })
 }
 
 fn a_file_becomes_a_directory(fleet: &mut Fleet) -> Result<()> {
@@ -196,14 +205,12 @@ fn a_file_becomes_a_directory(fleet: &mut Fleet) -> Result<()> {
     fs::remove_file(&home)?;
     fs::create_dir(&home)?;
     fs::write(home.join("inside"), "x")?;
-    // On the way to another file, a name may be some seconds old.
-    wait::until("the directory", wait::PATIENCE, || {
-        Ok(fs::metadata(&there).is_ok_and(|found| found.is_dir()))
+    soon("the directory to be one", || {
+        holds(&there.join("inside"), b"x")
     })?;
-    holds(&there.join("inside"), b"x")?;
     fs::remove_dir_all(&home)?;
     fs::write(&home, "file again")?;
-    holds(&there, b"file again")?;
+    soon("the file to be one", || holds(&there, b"file again"))?;
     fs::remove_file(home)?;
     Ok(())
 }

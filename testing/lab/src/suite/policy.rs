@@ -5,9 +5,10 @@
 use std::fs::{self, File};
 
 use anyhow::{ensure, Result};
+use rustix::fs::{setxattr, XattrFlags};
 
 use crate::fleet::{Fleet, Plan};
-use crate::suite::support::{fails, holds};
+use crate::suite::support::{fails, holds, same};
 use crate::suite::{tests, Group};
 use crate::tree;
 
@@ -19,6 +20,8 @@ pub const GROUP: Group = Group {
         Fleet: without_access_nothing_is_seen,
         with_access_everything_is,
         a_low_level_sees_and_cannot_open,
+        a_label_decides_who_reads_a_file,
+        a_label_that_makes_no_sense_is_for_nobody,
     ],
 };
 
@@ -77,4 +80,55 @@ fn a_low_level_sees_and_cannot_open(fleet: &mut Fleet) -> Result<()> {
     ensure!(tree::shows(&folder, "file")?, "the file is not shown");
     fs::metadata(folder.join("file"))?;
     fails("opening it", File::open(folder.join("file")), libc::EACCES)
+}
+
+/// A new file of the phone with this label, and its content seen by `viewer`.
+fn read_labelled(fleet: &Fleet, viewer: &str, label: &str) -> Result<std::io::Result<Vec<u8>>> {
+    let name = format!("labelled {label} for {viewer}");
+    let home = fleet.device("phone")?.export().join(&name);
+    fs::write(&home, label)?;
+    setxattr(
+        &home,
+        "user.hmdfs.label",
+        label.as_bytes(),
+        XattrFlags::empty(),
+    )?;
+    let content = fs::read(fleet.device(viewer)?.view("phone").join(&name));
+    fs::remove_file(home)?;
+    Ok(content)
+}
+
+/// The laptop has level 1 on the phone, which reads S0 and S1; the tablet level 4, which reads all.
+fn a_label_decides_who_reads_a_file(fleet: &mut Fleet) -> Result<()> {
+    for label in ["S0", "S1"] {
+        let content = read_labelled(fleet, "laptop", label)?;
+        same("what the laptop reads", content?, label.as_bytes().to_vec())?;
+    }
+    for label in ["S2", "S3", "S4"] {
+        let content = read_labelled(fleet, "laptop", label)?;
+        fails(
+            &format!("the laptop's reading {label}"),
+            content,
+            libc::EACCES,
+        )?;
+        let content = read_labelled(fleet, "tablet", label)?;
+        same("what the tablet reads", content?, label.as_bytes().to_vec())?;
+    }
+    Ok(())
+}
+
+fn a_label_that_makes_no_sense_is_for_nobody(fleet: &mut Fleet) -> Result<()> {
+    for label in [
+        "S5",
+        "S",
+        "s0",
+        "S0 ",
+        "S00",
+        "public",
+        "S0S0S0S0S0S0S0S0S0S0S0S0S0",
+    ] {
+        let content = read_labelled(fleet, "tablet", label)?;
+        fails(&format!("reading {label:?}"), content, libc::EACCES)?;
+    }
+    Ok(())
 }

@@ -51,7 +51,7 @@ fn prepare() -> Result<Fleet> {
         let export = device.export();
         sample::everything(&export, random)?;
         fs::create_dir(export.join("forest"))?;
-        sample::forest(&export.join("forest"), 80, random)?;
+        sample::forest(&export.join("forest"), 60, random)?;
     }
     Ok(fleet)
 }
@@ -79,8 +79,9 @@ fn both_ways_at_once(fleet: &mut Fleet) -> Result<()> {
     drop_caches()?;
     let views = [("laptop", "tablet"), ("tablet", "laptop")];
     let texts = tree::in_parallel(2, &views, |(viewer, owner)| {
-        let home = fleet.device(owner)?.export();
-        manifest::must_be_equal(&home, &fleet.device(viewer)?.view(owner)).map(|()| None)
+        let home = fleet.device(owner)?.export().join("forest");
+        let there = fleet.device(viewer)?.view(owner).join("forest");
+        manifest::must_be_equal(&home, &there).map(|()| None)
     });
     ensure!(texts.is_empty(), "{}", texts.join("\n"));
     Ok(())
@@ -288,7 +289,7 @@ fn a_big_directory_can_be_read_from_any_place(fleet: &mut Fleet) -> Result<()> {
     let distinct: BTreeSet<_> = all.iter().map(|(name, _)| name).collect();
     same("names", all.len(), COUNT + 2)?;
     same("different names", distinct.len(), COUNT + 2)?;
-    for index in [0, 1, 2, 100, 2_500, 4_998, COUNT] {
+    for index in [1, 2_500, 4_998, COUNT] {
         let rest = entries(&directory, all[index].1)?;
         let names = |list: &[(Vec<u8>, u64)]| -> Vec<Vec<u8>> {
             list.iter().map(|(name, _)| name.clone()).collect()
