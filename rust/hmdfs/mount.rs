@@ -296,6 +296,10 @@ impl fs::FileSystem for Hmdfs {
         mount.peers.abort();
     }
 
+    fn sync_fs(mount: ArcBorrow<'_, Mount>) -> Result {
+        mount.root.sync_filesystem()
+    }
+
     fn statfs(inode: &Inode) -> Result<StatFs> {
         match inode.data() {
             Node::Remote(node) => {

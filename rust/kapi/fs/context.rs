@@ -89,6 +89,10 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     /// `umount -f`: lets nothing wait any longer.
     fn umount_begin(data: <Self::Data as ForeignOwnable>::Borrowed<'_>);
 
+    /// Brings what was written, and is kept elsewhere than in this superblock's inodes, to stable
+    /// storage: `syncfs(2)`. May sleep.
+    fn sync_fs(data: <Self::Data as ForeignOwnable>::Borrowed<'_>) -> Result;
+
     /// `statfs` of a file.
     fn statfs(inode: &Inode<Self>) -> Result<StatFs>;
 

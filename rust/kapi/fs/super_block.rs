@@ -91,6 +91,7 @@ impl<F: FileSystem> Vtable<F> {
         evict_inode: Some(inode::evict_inode::<F>),
         write_inode: Some(Self::write_inode),
         statfs: Some(Self::statfs),
+        sync_fs: Some(Self::sync_fs),
         umount_begin: Some(Self::umount_begin),
         show_options: Some(Self::show_options),
         ..pin_init::zeroed()
@@ -130,6 +131,21 @@ impl<F: FileSystem> Vtable<F> {
             buffer.f_files = stat.files;
             buffer.f_ffree = stat.files_free;
             buffer.f_namelen = stat.name_max as isize;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `sb` must be a superblock of this file system, with `s_umount` held.
+    unsafe extern "C" fn sync_fs(sb: *mut bindings::super_block, wait: c_int) -> c_int {
+        if wait == 0 {
+            // Writing is begun elsewhere; there is a second call that waits.
+            return 0;
+        }
+        from_result(|| {
+            // SAFETY: By the function's contract.
+            F::sync_fs(unsafe { SuperBlock::<F>::from_raw(sb) }.data())?;
             Ok(0)
         })
     }

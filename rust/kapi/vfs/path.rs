@@ -302,6 +302,18 @@ impl Path {
         result
     }
 
+    /// Writes all of the file system to stable storage, and waits; C: `sync_filesystem`.
+    pub fn sync_filesystem(&self) -> Result {
+        let sb = self.super_block();
+        // SAFETY: The superblock is valid and active, because the mount is.
+        unsafe { bindings::down_read(&raw mut (*sb).s_umount) };
+        // SAFETY: As above; the lock that it wants is held.
+        let result = to_result(unsafe { bindings::sync_filesystem(sb) });
+        // SAFETY: It was taken above.
+        unsafe { bindings::up_read(&raw mut (*sb).s_umount) };
+        result
+    }
+
     /// Calls `f` with the target of the symbolic link; C: `vfs_get_link`.
     ///
     /// [`EINVAL`] when this is not a symbolic link.
