@@ -126,9 +126,10 @@ pub(crate) fn root(mount: &Mount, sb: &SuperBlock<Hmdfs>) -> Result<InodeRef> {
     for (peer, reply) in peers.into_iter().zip(call_all(requests)?) {
         let child = reply.and_then(|reply| root_of(&reply, &operations));
         match child {
-            Ok(child) => {
-                parts.push(Part::Remote(peer, KBox::new(child, GFP_KERNEL)?), GFP_KERNEL)?
-            }
+            Ok(child) => parts.push(
+                Part::Remote(peer, KBox::new(child, GFP_KERNEL)?),
+                GFP_KERNEL,
+            )?,
             Err(error) => pr_debug!("a device is not in the merged view: {error:?}\n"),
         }
     }
@@ -194,7 +195,9 @@ pub(crate) fn revalidate(
         _ => None,
     };
     let Some(inode) = dentry.inode() else {
-        return Ok(local.is_none() && Validity::from_time(dentry.time()).holds(mount.peers.generation()));
+        return Ok(
+            local.is_none() && Validity::from_time(dentry.time()).holds(mount.peers.generation())
+        );
     };
     match inode.data() {
         Node::Local(node) => Ok(local.is_some_and(|path| node.is(&path))),
@@ -229,7 +232,12 @@ impl Operations<Hmdfs> for MergeOps {
 
     fn lookup(dir: &Inode, dentry: InLookup<'_, Hmdfs>) -> Result<Spliced<Hmdfs>> {
         let mount = dir.super_block().data();
-        let inode = find(&mount, dir.super_block(), of(dir)?, dentry.name().as_bytes())?;
+        let inode = find(
+            &mount,
+            dir.super_block(),
+            of(dir)?,
+            dentry.name().as_bytes(),
+        )?;
         // What is local is compared with the exported tree at every use.
         let validity = match inode.as_ref().map(|inode| inode.data()) {
             Some(Node::Local(_)) | None => Validity::NONE,

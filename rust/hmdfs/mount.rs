@@ -111,9 +111,8 @@ pub(crate) struct Mount {
 impl Mount {
     /// How long what a peer tells now is used without asking again.
     pub(crate) fn lease(&self) -> Validity {
-        let jiffies = kernel::time::msecs_to_jiffies(
-            self.options.attribute_timeout.saturating_mul(1000),
-        );
+        let jiffies =
+            kernel::time::msecs_to_jiffies(self.options.attribute_timeout.saturating_mul(1000));
         if jiffies == 0 {
             return Validity::NONE;
         }

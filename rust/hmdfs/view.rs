@@ -195,9 +195,7 @@ impl dentry::Operations<Hmdfs> for DentryOps {
         match dir.data() {
             Node::View(view) => Ok(revalidate(&mount, *view, name, dentry)),
             Node::Merge(directory) => merge::revalidate(&mount, directory, name, dentry, intent),
-            Node::Remote(node) => {
-                remote::directory::revalidate(&mount, node, name, dentry, intent)
-            }
+            Node::Remote(node) => remote::directory::revalidate(&mount, node, name, dentry, intent),
             Node::Local(_) => local::revalidate(dir, name, dentry),
         }
     }

@@ -46,7 +46,15 @@ mod tests {
 
     #[test]
     fn targets_that_could_lead_anywhere() {
-        for target in ["/", "/a", "//a", "a/..", "a/../b", "../a/../b", "a/b/../../.."] {
+        for target in [
+            "/",
+            "/a",
+            "//a",
+            "a/..",
+            "a/../b",
+            "../a/../b",
+            "a/b/../../..",
+        ] {
             assert_eq!(climbs(target.as_bytes()), None, "{target}");
         }
     }

@@ -3,9 +3,7 @@
 //! Compounds as a caller sees them: operations in, outcomes out.
 
 use hmdfs_kapi::errno::EPROTO;
-use hmdfs_proto::{
-    Attributes, FileSystem, Handle, Operation, Outcome, ReplyReader, RequestWriter,
-};
+use hmdfs_proto::{Attributes, FileSystem, Handle, Operation, Outcome, ReplyReader, RequestWriter};
 use kernel::prelude::*;
 
 use crate::{

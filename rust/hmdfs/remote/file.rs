@@ -103,11 +103,7 @@ fn open_as(mount: &Mount, inode: &Inode, node: &Node, path: &[Operation<'_>]) ->
         )?;
     }
     let query = node.begin_query();
-    let reply = compound::call(
-        node.peer(),
-        &operations,
-        if wanted { BEGINNING } else { 0 },
-    )?;
+    let reply = compound::call(node.peer(), &operations, if wanted { BEGINNING } else { 0 })?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     for _ in path {
         outcomes.done().map_err(|error| {

@@ -102,7 +102,11 @@ impl Node {
 
     /// Whether the attributes may still be used.
     pub(super) fn is_fresh(&self, mount: &Mount) -> bool {
-        self.state.known.lock().validity.holds(mount.peers.generation())
+        self.state
+            .known
+            .lock()
+            .validity
+            .holds(mount.peers.generation())
     }
 
     /// Keeps the beginning of the file for the reads that follow its opening, or gives it up.
