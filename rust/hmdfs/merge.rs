@@ -20,7 +20,7 @@ use hmdfs_kapi::{
     },
     vfs,
 };
-use hmdfs_proto::{Handle, Operation};
+use hmdfs_proto::Handle;
 use kernel::{
     prelude::*,
     sync::{
@@ -35,8 +35,8 @@ use crate::{
     node::{Dentry, Inode, InodeRef, Key, Node},
     peer::Peer,
     remote::{
-        compound::{request, Outcomes},
-        directory::{find_operations, found, name, Child},
+        compound::request,
+        directory::{find_operations, found, name, root_of, Child, ROOT_OPERATIONS},
         gather::call_all,
         inode,
     },
@@ -114,11 +114,7 @@ fn iget(sb: &SuperBlock<Hmdfs>, parts: KVec<Part>) -> Result<InodeRef> {
 
 /// Makes `merge_view` as it is now.
 pub(crate) fn root(mount: &Mount, sb: &SuperBlock<Hmdfs>) -> Result<InodeRef> {
-    let operations = [
-        Operation::Root,
-        Operation::GetHandle,
-        Operation::GetAttributes,
-    ];
+    let operations = ROOT_OPERATIONS;
     let mut parts = KVec::new();
     parts.push(Part::Local(mount.local_path()), GFP_KERNEL)?;
     let mut peers = mount.peers.snapshot()?;
@@ -128,15 +124,7 @@ pub(crate) fn root(mount: &Mount, sb: &SuperBlock<Hmdfs>) -> Result<InodeRef> {
         requests.push((peer.clone(), request(&operations, 0)?), GFP_KERNEL)?;
     }
     for (peer, reply) in peers.into_iter().zip(call_all(requests)?) {
-        let child = reply.and_then(|reply| {
-            let mut outcomes = Outcomes::new(&reply, &operations)?;
-            outcomes.done()?;
-            Ok(Child {
-                handle: outcomes.handle()?,
-                attributes: outcomes.attributes()?,
-                target: None,
-            })
-        });
+        let child = reply.and_then(|reply| root_of(&reply, &operations));
         match child {
             Ok(child) => {
                 parts.push(Part::Remote(peer, KBox::new(child, GFP_KERNEL)?), GFP_KERNEL)?

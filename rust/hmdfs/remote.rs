@@ -11,5 +11,6 @@ pub(crate) mod directory;
 pub(crate) mod file;
 pub(crate) mod gather;
 pub(crate) mod inode;
+mod symlink;
 
 pub(crate) use inode::Node;

@@ -31,6 +31,11 @@ impl Validity {
         Self((generation << 32) | u64::from(end.max(1)))
     }
 
+    /// Whether it ends after some time.
+    pub(crate) fn is_lease(self) -> bool {
+        self != Self::FOREVER && self.0 as u32 != 0
+    }
+
     /// What a dentry keeps.
     pub(crate) fn as_time(self) -> usize {
         self.0 as usize

@@ -184,8 +184,10 @@ fn list_devices(mount: &Mount, inode: &Inode, context: &mut Context<'_, Hmdfs>) 
 pub(crate) struct DentryOps;
 
 impl dentry::Operations<Hmdfs> for DentryOps {
-    fn is_fresh(mount: ArcBorrow<'_, Mount>, time: usize) -> bool {
-        Validity::from_time(time).holds(mount.peers.generation())
+    fn is_fresh(mount: ArcBorrow<'_, Mount>, time: usize, intent: Intent) -> bool {
+        let validity = Validity::from_time(time);
+        // What is opened is as it is at its owner now.
+        !(intent.is_open() && validity.is_lease()) && validity.holds(mount.peers.generation())
     }
 
     fn revalidate(dir: &Inode, name: &[u8], dentry: &Dentry, intent: Intent) -> Result<bool> {

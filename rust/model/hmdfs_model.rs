@@ -19,4 +19,5 @@
 pub mod calls;
 pub mod change;
 pub mod handle;
+pub mod link;
 pub mod security;

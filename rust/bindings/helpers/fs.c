@@ -80,11 +80,6 @@ void hmdfs_helper_inode_set_atime(struct inode *inode, s64 seconds, u32 nanoseco
 	inode_set_atime(inode, seconds, nanoseconds);
 }
 
-void hmdfs_helper_inode_set_cached_link(struct inode *inode, char *link, int length)
-{
-	inode_set_cached_link(inode, link, length);
-}
-
 void hmdfs_helper_inode_set_ctime(struct inode *inode, s64 seconds, u32 nanoseconds)
 {
 	inode_set_ctime(inode, seconds, nanoseconds);

@@ -19,7 +19,6 @@ void hmdfs_helper_i_size_write(struct inode *inode, loff_t size);
 loff_t hmdfs_helper_i_size_read(const struct inode *inode);
 void hmdfs_helper_ihold(struct inode *inode);
 void hmdfs_helper_inode_set_atime(struct inode *inode, s64 seconds, u32 nanoseconds);
-void hmdfs_helper_inode_set_cached_link(struct inode *inode, char *link, int length);
 void hmdfs_helper_inode_set_ctime(struct inode *inode, s64 seconds, u32 nanoseconds);
 bool hmdfs_helper_inode_is_new(struct inode *inode);
 void hmdfs_helper_inode_lock(struct inode *inode);

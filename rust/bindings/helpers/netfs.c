@@ -16,8 +16,8 @@ void hmdfs_helper_netfs_set_size(struct netfs_inode *ictx, loff_t size)
 	struct inode *inode = &ictx->inode;
 
 	spin_lock(&inode->i_lock);
-	netfs_resize_file(ictx, size, true);
-	i_size_write(inode, size);
+	/* No zero point: another device may have written beyond any size. */
+	netfs_write_sizes(inode, size, size, LLONG_MAX);
 	spin_unlock(&inode->i_lock);
 }
 

@@ -89,21 +89,13 @@ impl Operations<Hmdfs> for DirectoryOps {
         dentry.d_instantiate(inode)
     }
 
-    fn symlink(
-        dir: &Inode,
-        dentry: Negative<'_, Hmdfs>,
-        target: &CStr,
-    ) -> Result<Instantiated> {
+    fn symlink(dir: &Inode, dentry: Negative<'_, Hmdfs>, target: &CStr) -> Result<Instantiated> {
         let path = lower(dir)?.symlink(dentry.name().as_bytes(), target)?;
         let inode = adopt(dir, &dentry, path)?;
         dentry.d_instantiate(inode)
     }
 
-    fn link(
-        file: &Inode,
-        dir: &Inode,
-        dentry: Negative<'_, Hmdfs>,
-    ) -> Result<Instantiated> {
+    fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Result<Instantiated> {
         let old = file.lower().ok_or(EXDEV)?;
         let path = lower(dir)?.link(dentry.name().as_bytes(), old)?;
         let inode = adopt(dir, &dentry, path)?;

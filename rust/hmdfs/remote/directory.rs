@@ -27,6 +27,7 @@ use crate::{
     mount::{Hmdfs, Mount},
     node::{Dentry, Inode, Key, Node as AnyNode},
     peer::Peer,
+    validity::Validity,
 };
 
 /// Most bytes of entries that are asked for at once.
@@ -89,19 +90,31 @@ pub(crate) fn found(reply: &Reply, operations: &[Operation<'_>]) -> Result<Optio
     }))
 }
 
+/// The operations that [`root`] consists of.
+pub(crate) const ROOT_OPERATIONS: [Operation<'static>; 3] = [
+    Operation::Root,
+    Operation::GetHandle,
+    Operation::GetAttributes,
+];
+
 /// Asks for the root of a peer's tree.
 pub(crate) fn root(peer: &Peer) -> Result<Child> {
-    let operations = [
-        Operation::Root,
-        Operation::GetHandle,
-        Operation::GetAttributes,
-    ];
+    let operations = ROOT_OPERATIONS;
     let reply = compound::call(peer, &operations, 0)?;
-    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    root_of(&reply, &operations)
+}
+
+/// Reads the reply to what [`root`] asks: a directory, or EPROTO.
+pub(crate) fn root_of(reply: &Reply, operations: &[Operation<'_>]) -> Result<Child> {
+    let mut outcomes = Outcomes::new(reply, operations)?;
     outcomes.done()?;
+    let (handle, attributes) = (outcomes.handle()?, outcomes.attributes()?);
+    if !attributes.is_directory() {
+        return Err(EPROTO.into());
+    }
     Ok(Child {
-        handle: outcomes.handle()?,
-        attributes: outcomes.attributes()?,
+        handle,
+        attributes,
         target: None,
     })
 }
@@ -166,7 +179,12 @@ impl Operations<Hmdfs> for DirectoryOps {
             Some(child) => Some(iget(&mount, dir.super_block(), node.peer(), &child)?),
             None => None,
         };
-        dentry.splice_alias(inode, mount.lease().as_time())
+        // That there is no such name is not remembered: it may be made at any moment.
+        let validity = match inode {
+            Some(_) => mount.lease(),
+            None => Validity::NONE,
+        };
+        dentry.splice_alias(inode, validity.as_time())
     }
 
     fn getattr(inode: &Inode, query: Query) -> Result {

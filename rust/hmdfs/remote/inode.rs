@@ -21,6 +21,7 @@ use super::{
     compound::{self, Outcomes},
     directory::{Child, DirectoryOps},
     file::FileOps,
+    symlink::LinkOps,
 };
 use crate::{
     mount::{Hmdfs, Mount},
@@ -37,6 +38,8 @@ const SET_ID: u16 = 0o6000;
 pub(crate) struct Node {
     peer: Arc<Peer>,
     handle: Handle,
+    /// The target of a symbolic link, with a NUL at its end; otherwise empty.
+    target: KVec<u8>,
     state: Pin<KBox<State>>,
 }
 
@@ -78,6 +81,11 @@ impl Node {
     /// The owner's name for it.
     pub(crate) fn handle(&self) -> Handle {
         self.handle
+    }
+
+    /// The target of a symbolic link.
+    pub(super) fn target(&self) -> Result<&CStr> {
+        CStr::from_bytes_with_nul(&self.target).map_err(|_| EINVAL)
     }
 
     /// Notes that the owner is about to be asked; gives the number for [`take`].
@@ -124,6 +132,7 @@ pub(crate) fn iget(
     let node = Node {
         peer: peer.clone(),
         handle,
+        target: link_target(child)?,
         state: KBox::pin_init(
             pin_init!(State {
                 known <- new_mutex!(
@@ -158,6 +167,16 @@ pub(crate) fn iget(
     }
 }
 
+/// The target of a symbolic link, with a NUL at its end; EPROTO when the owner did not say it.
+fn link_target(child: &Child) -> Result<KVec<u8>> {
+    let mut target = KVec::new();
+    if child.attributes.file_type() == 0o120_000 {
+        target.extend_from_slice(child.target.as_ref().ok_or(EPROTO.error())?, GFP_KERNEL)?;
+        target.push(0, GFP_KERNEL)?;
+    }
+    Ok(target)
+}
+
 /// Sets up a new inode.
 fn fill(new: &inode::New<Hmdfs>, child: &Child) -> Result {
     let attributes = &child.attributes;
@@ -173,8 +192,6 @@ fn fill(new: &inode::New<Hmdfs>, child: &Child) -> Result {
             new.set_netfs_operations::<FileOps>();
         }
         0o120_000 => {
-            let target = child.target.as_ref().ok_or(EPROTO.error())?;
-            new.set_link(target)?;
             new.set_inode_operations::<LinkOps>();
         }
         _ => new.set_inode_operations::<PlainOps>(),
@@ -278,23 +295,6 @@ pub(super) struct PlainOps;
 #[vtable]
 impl Operations<Hmdfs> for PlainOps {
     const READ_ONLY: bool = true;
-
-    fn getattr(inode: &Inode, query: Query) -> Result {
-        getattr(inode, query)
-    }
-
-    fn fill_stat(inode: &Inode, stat: &mut Stat<'_>) {
-        fill_stat(inode, stat);
-    }
-}
-
-/// Inode operations of symbolic links.
-struct LinkOps;
-
-#[vtable]
-impl Operations<Hmdfs> for LinkOps {
-    const READ_ONLY: bool = true;
-    const CACHED_LINK: bool = true;
 
     fn getattr(inode: &Inode, query: Query) -> Result {
         getattr(inode, query)

@@ -342,12 +342,14 @@ impl Intent {
 
 /// Operations of dentries; C: `struct dentry_operations`.
 pub trait Operations<F: FileSystem>: 'static {
-    /// Whether a dentry with this time (see [`Dentry::set_time`]) may be used without asking.
+    /// Whether a dentry with this time (see [`Dentry::set_time`]) may be used without asking, for
+    /// what the path walk intends.
     ///
     /// Called in an RCU walk too: must not sleep.
     fn is_fresh(
         data: <F::Data as kernel::types::ForeignOwnable>::Borrowed<'_>,
         time: usize,
+        intent: Intent,
     ) -> bool;
 
     /// Whether `name` in `dir` still means what `dentry` says. May sleep; no lock is held.
@@ -380,9 +382,8 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         flags: c_uint,
     ) -> c_int {
         // SAFETY: The dentry is valid, if only for an RCU read-side section.
-        let unchanged = unsafe {
-            stack::dentry::is_unchanged(dentry, flags & bindings::LOOKUP_RCU != 0)
-        };
+        let unchanged =
+            unsafe { stack::dentry::is_unchanged(dentry, flags & bindings::LOOKUP_RCU != 0) };
         if unchanged == Some(true) && flags & bindings::LOOKUP_REVAL == 0 {
             return 1;
         }
@@ -392,7 +393,10 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         // SAFETY: A dentry refers to its superblock, whose data are freed only a grace period
         // after the last dentry.
         let data = unsafe { super::SuperBlock::<F>::from_raw((*dentry).d_sb) }.data();
-        if unchanged.is_none() && flags & bindings::LOOKUP_REVAL == 0 && T::is_fresh(data, time) {
+        if unchanged.is_none()
+            && flags & bindings::LOOKUP_REVAL == 0
+            && T::is_fresh(data, time, Intent(flags))
+        {
             return 1;
         }
         if flags & bindings::LOOKUP_RCU != 0 {

@@ -126,13 +126,6 @@ pub(super) unsafe extern "C" fn alloc_inode<F: FileSystem>(
 /// `inode` must be an evicted inode from `alloc_inode` to which nothing refers, after a grace
 /// period.
 pub(super) unsafe extern "C" fn free_inode(inode: *mut bindings::inode) {
-    // SAFETY: Nothing refers to the inode any more. A cached link was made by `set_link`.
-    unsafe {
-        let link = bindings::inode_cached_link(inode);
-        if !link.is_null() {
-            bindings::kfree(link.cast());
-        }
-    }
     let cache = ptr::with_exposed_provenance_mut(CACHE.load(kernel::sync::atomic::Relaxed));
     // SAFETY: It came from this cache.
     unsafe { bindings::kmem_cache_free(cache, inode.cast()) };
@@ -363,25 +356,6 @@ impl<F: FileSystem> New<F> {
     pub fn set_directory_operations<T: file::DirectoryOperations<F>>(&self) {
         // SAFETY: The inode is ours alone; the table is static.
         unsafe { (*self.raw()).__bindgen_anon_3.i_fop = file::directory_table::<F, T>() };
-    }
-
-    /// Gives a symbolic link its target, which path walks then follow without a call. There must
-    /// be no NUL in it.
-    pub fn set_link(&self, target: &[u8]) -> Result {
-        let length = c_int::try_from(target.len())?;
-        if target.contains(&0) {
-            return Err(EINVAL);
-        }
-        // SAFETY: The bytes are valid; the copy is a plain allocation that `free_inode` frees.
-        let copy = unsafe {
-            bindings::kmemdup_nul(target.as_ptr().cast(), target.len(), bindings::GFP_KERNEL)
-        };
-        if copy.is_null() {
-            return Err(ENOMEM);
-        }
-        // SAFETY: The inode is ours alone.
-        unsafe { bindings::inode_set_cached_link(self.raw(), copy, length) };
-        Ok(())
     }
 
     /// Publishes the inode; C: `unlock_new_inode`.

@@ -11,6 +11,7 @@ use kernel::{
     error::{from_result, VTABLE_DEFAULT_ERROR},
     prelude::*,
     str::CStrExt,
+    uaccess::{UserPtr, UserSlice},
 };
 
 use super::{context::FileSystem, dentry, inode, stack, Dentry, Inode};
@@ -94,8 +95,18 @@ pub trait Operations<F: FileSystem>: 'static {
     /// Whether everything that would change the inode fails with `EROFS`.
     const READ_ONLY: bool = false;
 
-    /// Whether it is a symbolic link with a target that [`inode::New::set_link`] has set.
-    const CACHED_LINK: bool = false;
+    /// The target of a symbolic link, for a path walk that follows it at `dentry`, and may be
+    /// refused. No lock is held; may sleep.
+    fn get_link<'a>(inode: &'a Inode<F>, dentry: &Dentry<F>) -> Result<&'a CStr> {
+        let _ = (inode, dentry);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The target of a symbolic link, for a program that wants to know it.
+    fn readlink(inode: &Inode<F>) -> Result<&CStr> {
+        let _ = inode;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// Makes a regular file. Like all operations that change a directory: `dir`'s lock is held
     /// exclusively; may sleep. `exclusive`: `EEXIST` if there is one, else `ESTALE` to have the
@@ -210,11 +221,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         } else {
             None
         },
-        link: if T::HAS_LINK {
-            Some(Self::link)
-        } else {
-            None
-        },
+        link: if T::HAS_LINK { Some(Self::link) } else { None },
         mkdir: if T::HAS_MKDIR {
             Some(Self::mkdir)
         } else {
@@ -272,8 +279,8 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         },
         get_link: if T::STACKED_LINK {
             Some(stack::attributes::get_link)
-        } else if T::CACHED_LINK {
-            Some(bindings::simple_get_link)
+        } else if T::HAS_GET_LINK {
+            Some(Self::get_link)
         } else {
             None
         },
@@ -301,8 +308,53 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         } else {
             None
         },
+        readlink: if T::HAS_READLINK {
+            Some(Self::readlink)
+        } else {
+            None
+        },
         ..pin_init::zeroed()
     };
+
+    /// # Safety
+    ///
+    /// The VFS calls this with a symbolic link of `F`; `dentry` is null in an RCU walk.
+    unsafe extern "C" fn get_link(
+        dentry: *mut bindings::dentry,
+        inode: *mut bindings::inode,
+        _done: *mut bindings::delayed_call,
+    ) -> *const c_char {
+        if dentry.is_null() {
+            return ECHILD.to_ptr();
+        }
+        // SAFETY: By the function's contract; a walk that is not under RCU holds both.
+        let (inode, dentry) = unsafe { (Inode::<F>::from_raw(inode), Dentry::from_raw(dentry)) };
+        match T::get_link(inode, dentry) {
+            // The walk holds the inode, and with it the target, as long as it needs it.
+            Ok(target) => target.as_char_ptr(),
+            Err(error) => error.to_ptr(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The VFS calls this with a positive dentry of `F` and memory of user space.
+    unsafe extern "C" fn readlink(
+        dentry: *mut bindings::dentry,
+        buffer: *mut c_char,
+        length: c_int,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By the function's contract.
+            let inode = unsafe { Inode::<F>::from_raw((*dentry).d_inode) };
+            let target = T::readlink(inode)?.to_bytes();
+            let room = usize::try_from(length)?;
+            let target = target.get(..room).unwrap_or(target);
+            let user = UserSlice::new(UserPtr::from_ptr(buffer.cast()), room);
+            user.writer().write_slice(target)?;
+            Ok(c_int::try_from(target.len())?)
+        })
+    }
 
     /// # Safety
     ///
@@ -339,7 +391,14 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         _flags: c_uint,
     ) -> *mut bindings::dentry {
         // SAFETY: The name of a dentry in lookup does not change; the length is a plain number.
-        let length = unsafe { (*dentry).__bindgen_anon_1.d_name.__bindgen_anon_1.__bindgen_anon_1.len };
+        let length = unsafe {
+            (*dentry)
+                .__bindgen_anon_1
+                .d_name
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .len
+        };
         if length > bindings::NAME_MAX {
             return crate::errno::ENAMETOOLONG.error().to_ptr();
         }
@@ -481,10 +540,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
     /// # Safety
     ///
     /// The VFS calls this with a locked directory of `F` and a positive dentry in it.
-    unsafe extern "C" fn unlink(
-        dir: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-    ) -> c_int {
+    unsafe extern "C" fn unlink(dir: *mut bindings::inode, dentry: *mut bindings::dentry) -> c_int {
         from_result(|| {
             // SAFETY: By the function's contract.
             let dir = unsafe { Inode::<F>::from_raw(dir) };
@@ -498,10 +554,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
     /// # Safety
     ///
     /// The VFS calls this with a locked directory of `F` and a positive dentry in it.
-    unsafe extern "C" fn rmdir(
-        dir: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-    ) -> c_int {
+    unsafe extern "C" fn rmdir(dir: *mut bindings::inode, dentry: *mut bindings::dentry) -> c_int {
         from_result(|| {
             // SAFETY: By the function's contract.
             let dir = unsafe { Inode::<F>::from_raw(dir) };
@@ -556,7 +609,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
             let dir = unsafe { Inode::<F>::from_raw(dir) };
             let parent = dir.lower().ok_or(crate::errno::EOPNOTSUPP)?;
             // SAFETY: By the function's contract.
-            unsafe { stack::file::tmpfile(file, parent, mode, |path| T::tmpfile(dir, path)) }?;
+            unsafe { stack::tmpfile::tmpfile(file, parent, mode, |path| T::tmpfile(dir, path)) }?;
             Ok(0)
         })
     }

@@ -39,6 +39,7 @@ pub(super) mod dentry;
 pub(super) mod directory;
 pub(super) mod file;
 pub(super) mod file_range;
+pub(super) mod tmpfile;
 pub mod watch;
 pub(super) mod xattr;
 
@@ -104,7 +105,12 @@ unsafe fn lower_rcu(
     inode: *mut bindings::inode,
 ) -> (*mut bindings::inode, *mut bindings::mnt_idmap) {
     // SAFETY: By the function's contract; the fields are written before an inode is published.
-    unsafe { ((*inode.cast::<Stacked>()).inode, (*inode.cast::<Stacked>()).idmap) }
+    unsafe {
+        (
+            (*inode.cast::<Stacked>()).inode,
+            (*inode.cast::<Stacked>()).idmap,
+        )
+    }
 }
 
 /// Whether an inode to which nothing refers is to be evicted; C: `drop_inode`.

@@ -229,9 +229,7 @@ impl Path {
     pub fn rmdir(&self, name: &[u8], expected: &Path) -> Result {
         self.start_removing(name, expected, |dentry, delegated| {
             // SAFETY: The dentry is locked for removing it, in this directory.
-            to_result(unsafe {
-                bindings::vfs_rmdir(self.idmap(), self.inode(), dentry, delegated)
-            })
+            to_result(unsafe { bindings::vfs_rmdir(self.idmap(), self.inode(), dentry, delegated) })
         })
     }
 }

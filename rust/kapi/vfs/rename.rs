@@ -91,9 +91,7 @@ pub fn rename(old: &Name<'_>, new: &Name<'_>, flags: Flags) -> Result<(Entry, Op
             ..Default::default()
         };
         // SAFETY: All that is filled in is valid, and outlives the calls.
-        to_result(unsafe {
-            bindings::start_renaming(&mut data, 0, &mut old_name, &mut new_name)
-        })?;
+        to_result(unsafe { bindings::start_renaming(&mut data, 0, &mut old_name, &mut new_name) })?;
         // SAFETY: Both dentries are valid, and both directories are locked.
         let known = unsafe { old.is(data.old_dentry) && new.is(data.new_dentry) };
         let result = if known {

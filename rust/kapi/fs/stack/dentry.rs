@@ -112,9 +112,8 @@ impl<F: FileSystem> Dentry<F> {
             unsafe { bindings::dput(old.cast()) };
         }
         // SAFETY: All are valid; the inode is only compared.
-        let seq = unsafe {
-            bindings::d_seq_if(lower.dentry(), parent.dentry(), &name, lower.inode())
-        };
+        let seq =
+            unsafe { bindings::d_seq_if(lower.dentry(), parent.dentry(), &name, lower.inode()) };
         // SAFETY: As above.
         unsafe { time.write_volatile(seq as c_ulong) };
         Ok(())

@@ -69,9 +69,8 @@ impl<F: FileSystem> SuperBlock<F> {
     /// hashed by. The result must be dropped in [`FileSystem::unmounting`].
     pub fn watch(&self, lower: &Path, hash: fn(usize) -> u64) -> Result<Watch> {
         // SAFETY: The table is static.
-        let group = from_err_ptr(unsafe {
-            bindings::fsnotify_alloc_group(&raw const OPERATIONS.0, 0)
-        })?;
+        let group =
+            from_err_ptr(unsafe { bindings::fsnotify_alloc_group(&raw const OPERATIONS.0, 0) })?;
         let group = NonNull::new(group).ok_or(ENOMEM)?;
         let mark = KBox::new(
             Mark {
@@ -167,7 +166,13 @@ unsafe extern "C" fn handle_event(
     // Waits, if at all, for an inode that is being evicted, which waits for nobody.
     // SAFETY: The superblock is valid; `test` expects the lower inode.
     let inode = unsafe {
-        bindings::ilookup5_nowait(sb, hash(lower.addr()), Some(test), lower.cast_mut().cast(), &mut is_new)
+        bindings::ilookup5_nowait(
+            sb,
+            hash(lower.addr()),
+            Some(test),
+            lower.cast_mut().cast(),
+            &mut is_new,
+        )
     };
     if inode.is_null() {
         return 0;

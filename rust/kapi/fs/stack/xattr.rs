@@ -65,8 +65,7 @@ unsafe extern "C" fn get(
         Err(error) => return error.to_errno(),
     };
     // SAFETY: All are valid.
-    let length =
-        unsafe { bindings::vfs_getxattr(path.idmap(), path.dentry(), name, buffer, size) };
+    let length = unsafe { bindings::vfs_getxattr(path.idmap(), path.dentry(), name, buffer, size) };
     // CAST: At most `XATTR_SIZE_MAX`, or an error number.
     length as c_int
 }
@@ -100,9 +99,7 @@ unsafe extern "C" fn set(
             unsafe { bindings::vfs_removexattr(path.idmap(), path.dentry(), name) }
         } else {
             // SAFETY: All are valid.
-            unsafe {
-                bindings::vfs_setxattr(path.idmap(), path.dentry(), name, value, size, flags)
-            }
+            unsafe { bindings::vfs_setxattr(path.idmap(), path.dentry(), name, value, size, flags) }
         };
         // SAFETY: A reference is held.
         unsafe { copy_attributes(inode) };

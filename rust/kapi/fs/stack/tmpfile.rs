@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Files without a name, that stand on lower ones.
+//!
+//! C header: [`include/linux/backing-file.h`](srctree/include/linux/backing-file.h)
+
+use hmdfs_bindings as bindings;
+use kernel::{
+    error::{from_err_ptr, to_result},
+    prelude::*,
+    types::ScopeGuard,
+};
+
+use super::file::attach;
+use crate::{
+    fs::{context::FileSystem, inode},
+    vfs::{self, modify::WriteAccess},
+};
+
+/// Makes a file without a name in the lower directory `parent`, and opens it as `file`;
+/// C: `inode_operations.tmpfile`.
+///
+/// `make` gives the inode that stands on the lower file.
+///
+/// # Safety
+///
+/// The VFS has called `tmpfile` with `file`, in a directory that stands on `parent`.
+pub(in crate::fs) unsafe fn tmpfile<F: FileSystem>(
+    file: *mut bindings::file,
+    parent: &vfs::Path,
+    mode: u16,
+    make: impl FnOnce(vfs::Path) -> Result<inode::Ref<F>>,
+) -> Result {
+    let _write = WriteAccess::to(parent)?;
+    // SAFETY: All are valid; the file takes its own references.
+    let lower = from_err_ptr(unsafe {
+        bindings::backing_tmpfile_open(
+            file,
+            (*file).f_flags as c_int,
+            parent.as_raw(),
+            mode,
+            bindings::current_cred(),
+        )
+    })?;
+    let lower = ScopeGuard::new_with_data(lower, |lower| {
+        // SAFETY: The reference was not given away.
+        unsafe { bindings::fput(lower) };
+    });
+    // SAFETY: An open file holds its path.
+    let path = unsafe { vfs::Path::of_file(*lower) };
+    let inode = make(path)?;
+    // SAFETY: A file that is being opened has a dentry.
+    let dentry = unsafe { bindings::file_dentry(file) };
+    // SAFETY: The dentry is unhashed, negative and unused, as the VFS gives it to `tmpfile`.
+    unsafe { bindings::d_mark_tmpfile(file, inode.as_raw()) };
+    // SAFETY: As above; this takes over the reference to the inode.
+    unsafe { bindings::d_instantiate(dentry, inode.into_raw()) };
+    // SAFETY: The field is ours.
+    unsafe { (*file).private_data = (*lower).cast() };
+    // SAFETY: The dentry is positive now, and nothing was opened yet. `open` of the table is not
+    // called.
+    let result = to_result(unsafe { bindings::finish_open(file, dentry, Some(opened)) });
+    // SAFETY: The file is valid.
+    if unsafe { (*file).f_mode } & bindings::FMODE_OPENED != 0 {
+        // Also after an error, `release` gives up the reference.
+        lower.dismiss();
+    }
+    result
+}
+
+/// # Safety
+///
+/// Called in place of `open`, with the lower file in its place.
+unsafe extern "C" fn opened(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    // SAFETY: By the function's contract.
+    unsafe { attach(file, (*file).private_data.cast()) };
+    0
+}
