@@ -71,6 +71,18 @@ impl Directory {
         })
     }
 
+    /// Whether these are its parts, in this order.
+    fn is_made_of(&self, parts: &[Part]) -> bool {
+        self.parts.len() == parts.len()
+            && self.parts.iter().zip(parts).all(|pair| match pair {
+                (Part::Local(one), Part::Local(other)) => one.is_same(other),
+                (Part::Remote(one, known), Part::Remote(other, found)) => {
+                    one.number() == other.number() && known.handle == found.handle
+                }
+                _ => false,
+            })
+    }
+
     fn local(&self) -> Option<&vfs::Path> {
         self.parts.iter().find_map(|part| match part {
             Part::Local(path) => Some(path),
@@ -114,6 +126,15 @@ fn iget(sb: &SuperBlock<Hmdfs>, parts: KVec<Part>) -> Result<InodeRef> {
 
 /// Makes `merge_view` as it is now.
 pub(crate) fn root(mount: &Mount, sb: &SuperBlock<Hmdfs>) -> Result<InodeRef> {
+    iget(sb, root_parts(mount)?)
+}
+
+/// Whether `merge_view` consists of what it would be made of now.
+pub(crate) fn root_is_current(mount: &Mount, root: &Directory) -> Result<bool> {
+    Ok(root.is_made_of(&root_parts(mount)?))
+}
+
+fn root_parts(mount: &Mount) -> Result<KVec<Part>> {
     let operations = ROOT_OPERATIONS;
     let mut parts = KVec::new();
     parts.push(Part::Local(mount.local_path()), GFP_KERNEL)?;
@@ -133,7 +154,15 @@ pub(crate) fn root(mount: &Mount, sb: &SuperBlock<Hmdfs>) -> Result<InodeRef> {
             Err(error) => pr_debug!("a device is not in the merged view: {error:?}\n"),
         }
     }
-    iget(sb, parts)
+    Ok(parts)
+}
+
+/// What a name of a merged directory stands for.
+enum Meaning {
+    /// One device's file.
+    File(InodeRef),
+    /// The directories of these devices.
+    Directory(KVec<Part>),
 }
 
 /// Finds what `name` stands for in a merged directory.
@@ -142,12 +171,12 @@ fn find(
     sb: &SuperBlock<Hmdfs>,
     directory: &Directory,
     bytes: &[u8],
-) -> Result<Option<InodeRef>> {
+) -> Result<Option<Meaning>> {
     let name = name(bytes)?;
     let mut parts = KVec::new();
     if let Some(path) = directory.local() {
         match path.lookup(bytes) {
-            Ok(path) if !path.is_dir() => return Ok(Some(local::iget(sb, path)?)),
+            Ok(path) if !path.is_dir() => return Ok(Some(Meaning::File(local::iget(sb, path)?))),
             Ok(path) => parts.push(Part::Local(path), GFP_KERNEL)?,
             Err(error) if error == ENOENT => {}
             Err(error) => return Err(error),
@@ -172,46 +201,52 @@ fn find(
             let child = KBox::new(child, GFP_KERNEL)?;
             parts.push(Part::Remote(peer.clone(), child), GFP_KERNEL)?;
         } else if parts.is_empty() {
-            return Ok(Some(inode::iget(mount, sb, peer, &child)?));
+            return Ok(Some(Meaning::File(inode::iget(mount, sb, peer, &child)?)));
         }
     }
-    if parts.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(iget(sb, parts)?))
+    Ok((!parts.is_empty()).then_some(Meaning::Directory(parts)))
 }
 
-/// Whether `name` in a merged directory still means what `dentry` says.
+/// Whether `name` in the merged directory `dir` still means what `dentry` says.
 pub(crate) fn revalidate(
     mount: &Mount,
-    directory: &Directory,
+    dir: &Inode,
     bytes: &[u8],
     dentry: &Dentry,
     intent: Intent,
 ) -> Result<bool> {
-    let local = match directory.local().map(|path| path.lookup(bytes)) {
-        Some(Ok(path)) => Some(path),
-        Some(Err(error)) if error != ENOENT => return Err(error),
-        _ => None,
-    };
-    let Some(inode) = dentry.inode() else {
-        return Ok(
-            local.is_none() && Validity::from_time(dentry.time()).holds(mount.peers.generation())
-        );
-    };
-    match inode.data() {
-        Node::Local(node) => Ok(local.is_some_and(|path| node.is(&path))),
-        Node::Remote(node) if local.is_none() => {
-            let peer = node.peer().number();
-            if intent.is_open() && !intent.must_ask() {
-                // Opening resolves the name again on its device. Whether a device that comes
-                // before it has the name now, shows when the entry gets too old.
-                return Ok(directory.handle_of(peer).is_some());
-            }
-            Ok(false)
+    let directory = of(dir)?;
+    let known = dentry.inode();
+    if let Some(Node::Remote(node)) = known.map(Inode::data) {
+        let regular = known.is_some_and(|inode| inode.file_type() == 0o100_000);
+        if regular && intent.is_open() && !intent.must_ask() {
+            // Opening resolves the name again on its device. Whether a device that comes before
+            // it has the name by now, shows when the entry gets too old.
+            return Ok(directory.handle_of(node.peer().number()).is_some());
         }
-        // Merged directories are made anew when they are too old.
-        _ => Ok(false),
+    }
+    let found = find(mount, dir.super_block(), directory, bytes)?;
+    let valid = match (&found, known) {
+        (Some(Meaning::File(found)), Some(known)) => core::ptr::eq(&**found, known),
+        (Some(Meaning::Directory(parts)), Some(known)) => {
+            matches!(known.data(), Node::Merge(merged) if merged.is_made_of(parts))
+        }
+        (None, None) => true,
+        _ => false,
+    };
+    if valid {
+        dentry.set_time(validity(mount, known).as_time());
+    }
+    Ok(valid)
+}
+
+/// For how long a name in a merged directory that leads to `inode` is not looked up again. What
+/// is local is compared with the exported tree at every use, and a name that does not exist may
+/// be made at any moment.
+fn validity(mount: &Mount, inode: Option<&Inode>) -> Validity {
+    match inode.map(Inode::data) {
+        Some(Node::Local(_)) | None => Validity::NONE,
+        _ => mount.lease(),
     }
 }
 
@@ -232,17 +267,13 @@ impl Operations<Hmdfs> for MergeOps {
 
     fn lookup(dir: &Inode, dentry: InLookup<'_, Hmdfs>) -> Result<Spliced<Hmdfs>> {
         let mount = dir.super_block().data();
-        let inode = find(
-            &mount,
-            dir.super_block(),
-            of(dir)?,
-            dentry.name().as_bytes(),
-        )?;
-        // What is local is compared with the exported tree at every use.
-        let validity = match inode.as_ref().map(|inode| inode.data()) {
-            Some(Node::Local(_)) | None => Validity::NONE,
-            _ => mount.lease(),
+        let sb = dir.super_block();
+        let inode = match find(&mount, sb, of(dir)?, dentry.name().as_bytes())? {
+            Some(Meaning::File(inode)) => Some(inode),
+            Some(Meaning::Directory(parts)) => Some(iget(sb, parts)?),
+            None => None,
         };
+        let validity = validity(&mount, inode.as_deref());
         dentry.splice_alias(inode, validity.as_time())
     }
 

@@ -77,10 +77,16 @@ fn view_of(inode: &Inode) -> Result<View> {
 }
 
 /// Whether a name in a view's directory still means what `dentry` says.
-fn revalidate(mount: &Mount, view: View, name: &[u8], dentry: &Dentry) -> bool {
-    match (view, dentry.inode().map(Inode::data)) {
-        // The set of devices has changed; each merged directory is made anew.
-        (View::Root, Some(Node::Merge(_))) => false,
+fn revalidate(mount: &Mount, view: View, name: &[u8], dentry: &Dentry) -> Result<bool> {
+    Ok(match (view, dentry.inode().map(Inode::data)) {
+        (View::Root, Some(Node::Merge(root))) => {
+            let generation = mount.peers.generation();
+            let valid = merge::root_is_current(mount, root)?;
+            if valid {
+                dentry.set_time(Validity::generation(generation).as_time());
+            }
+            valid
+        }
         (View::Devices, Some(Node::Remote(node))) => {
             let generation = mount.peers.generation();
             let same = |peer: &Peer| peer.number() == node.peer().number() && peer.is_online();
@@ -91,7 +97,7 @@ fn revalidate(mount: &Mount, view: View, name: &[u8], dentry: &Dentry) -> bool {
             valid
         }
         _ => false,
-    }
+    })
 }
 
 #[vtable]
@@ -193,8 +199,8 @@ impl dentry::Operations<Hmdfs> for DentryOps {
     fn revalidate(dir: &Inode, name: &[u8], dentry: &Dentry, intent: Intent) -> Result<bool> {
         let mount = dir.super_block().data();
         match dir.data() {
-            Node::View(view) => Ok(revalidate(&mount, *view, name, dentry)),
-            Node::Merge(directory) => merge::revalidate(&mount, directory, name, dentry, intent),
+            Node::View(view) => revalidate(&mount, *view, name, dentry),
+            Node::Merge(_) => merge::revalidate(&mount, dir, name, dentry, intent),
             Node::Remote(node) => remote::directory::revalidate(&mount, node, name, dentry, intent),
             Node::Local(_) => local::revalidate(dir, name, dentry),
         }
