@@ -121,7 +121,7 @@ fn a_label_that_makes_no_sense_is_for_nobody(fleet: &mut Fleet) -> Result<()> {
     for label in [
         "S5",
         "S",
-        "s0",
+        "x0",
         "S0 ",
         "S00",
         "public",
