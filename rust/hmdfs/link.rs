@@ -111,9 +111,12 @@ pub(crate) struct Link {
     pulse: SpinLock<Pulse>,
     /// When something arrived last, in nanoseconds after `begun`.
     heard: Atomic<i64>,
-    /// When the receiver began with the data of a reply, in nanoseconds after
+    /// When the receiver began with a reply, in nanoseconds after
     /// `begun`; zero while it has none.
     filling: Atomic<i64>,
+    /// When the message that is being sent was begun, in nanoseconds after `begun`;
+    /// zero while there is none.
+    sending: Atomic<i64>,
     /// When data of a reply arrived last, in nanoseconds after `begun`.
     flowed: Atomic<i64>,
     /// Requests of the peer that were not answered.
@@ -191,6 +194,7 @@ impl Link {
                 pulse <- new_spinlock!(Pulse::new(), "Link::pulse"),
                 heard: Atomic::new(0),
                 filling: Atomic::new(0),
+                sending: Atomic::new(0),
                 flowed: Atomic::new(0),
                 held: Atomic::new(0),
                 counters: Counters::new(),

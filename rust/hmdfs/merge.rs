@@ -77,7 +77,7 @@ impl Directory {
             && self.parts.iter().zip(parts).all(|pair| match pair {
                 (Part::Local(one), Part::Local(other)) => one.is_same(other),
                 (Part::Remote(one, known), Part::Remote(other, found)) => {
-                    one.number() == other.number() && known.handle == found.handle
+                    Arc::ptr_eq(one, other) && known.handle == found.handle
                 }
                 _ => false,
             })
@@ -136,6 +136,7 @@ pub(crate) fn root_is_current(mount: &Mount, root: &Directory) -> Result<bool> {
 
 fn root_parts(mount: &Mount) -> Result<KVec<Part>> {
     let operations = ROOT_OPERATIONS;
+    let question = mount.ask();
     let mut parts = KVec::new();
     parts.push(Part::Local(mount.local_path()), GFP_KERNEL)?;
     let mut peers = mount.peers.snapshot()?;
@@ -145,7 +146,7 @@ fn root_parts(mount: &Mount) -> Result<KVec<Part>> {
         requests.push((peer.clone(), request(&operations, 0)?), GFP_KERNEL)?;
     }
     for (peer, reply) in peers.into_iter().zip(call_all(requests)?) {
-        let child = reply.and_then(|reply| root_of(&reply, &operations));
+        let child = reply.and_then(|reply| root_of(&reply, &operations, question));
         match child {
             Ok(child) => parts.push(
                 Part::Remote(peer, KBox::new(child, GFP_KERNEL)?),
@@ -182,6 +183,7 @@ fn find(
             Err(error) => return Err(error),
         }
     }
+    let question = mount.ask();
     let mut requests = KVec::new();
     for (peer, part) in directory.remote() {
         let operations = find_operations(part.handle, name);
@@ -189,7 +191,7 @@ fn find(
     }
     for ((peer, part), reply) in directory.remote().zip(call_all(requests)?) {
         let operations = find_operations(part.handle, name);
-        let child = match reply.and_then(|reply| found(&reply, &operations)) {
+        let child = match reply.and_then(|reply| found(&reply, &operations, question)) {
             Ok(Some(child)) => child,
             Ok(None) => continue,
             Err(error) => {
@@ -201,7 +203,7 @@ fn find(
             let child = KBox::new(child, GFP_KERNEL)?;
             parts.push(Part::Remote(peer.clone(), child), GFP_KERNEL)?;
         } else if parts.is_empty() {
-            return Ok(Some(Meaning::File(inode::iget(mount, sb, peer, &child)?)));
+            return Ok(Some(Meaning::File(inode::iget(sb, peer, &child)?)));
         }
     }
     Ok((!parts.is_empty()).then_some(Meaning::Directory(parts)))
@@ -246,7 +248,7 @@ pub(crate) fn revalidate(
 fn validity(mount: &Mount, inode: Option<&Inode>) -> Validity {
     match inode.map(Inode::data) {
         Some(Node::Local(_)) | None => Validity::NONE,
-        _ => mount.lease(),
+        _ => mount.ask().validity,
     }
 }
 

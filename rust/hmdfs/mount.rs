@@ -79,6 +79,16 @@ impl Options {
     const MAX_ATTRIBUTE_TIMEOUT: u32 = 3600;
 }
 
+/// When a peer was asked.
+#[derive(Clone, Copy)]
+pub(crate) struct Question {
+    /// Questions are numbered as they are asked; an answer to an earlier one does not replace
+    /// that to a later one.
+    pub(crate) number: u64,
+    /// For how long the answer is used without asking again.
+    pub(crate) validity: Validity,
+}
+
 /// A mount.
 #[pin_data]
 pub(crate) struct Mount {
@@ -96,6 +106,8 @@ pub(crate) struct Mount {
     pub(crate) export: Arc<Export>,
     /// When it was made: the times of the directories that exist in views only.
     pub(crate) mounted_at: (i64, u32),
+    /// Number of the last question to any peer.
+    questions: Atomic<u64>,
     /// The exported directory, in a mount of its own: what else is mounted below it, and where
     /// it is unmounted, does not matter.
     root: vfs::Path,
@@ -109,8 +121,16 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
+    /// Notes that a peer is about to be asked for something that will be remembered.
+    pub(crate) fn ask(&self) -> Question {
+        Question {
+            number: self.questions.fetch_add(1, Relaxed),
+            validity: self.lease(),
+        }
+    }
+
     /// How long what a peer tells now is used without asking again.
-    pub(crate) fn lease(&self) -> Validity {
+    fn lease(&self) -> Validity {
         let jiffies =
             kernel::time::msecs_to_jiffies(self.options.attribute_timeout.saturating_mul(1000));
         if jiffies == 0 {
@@ -229,6 +249,7 @@ impl fs::FileSystem for Hmdfs {
                 _private: private,
                 export,
                 mounted_at: fs::inode::current_time(),
+                questions: Atomic::new(0),
                 source: source.try_into()?,
                 options: options.clone(),
             }? Error),

@@ -37,8 +37,8 @@ pub(crate) enum Key {
     Merge(u64),
     /// The inode below, which has its own identity.
     Local(local::Key),
-    /// Device number and handle.
-    Remote(u32, Handle),
+    /// Serial number of the peer, and handle.
+    Remote(u64, Handle),
 }
 
 impl Key {
@@ -58,8 +58,8 @@ impl Key {
             Key::View(view) => return Self::NOT_LOCAL | *view as u64,
             Key::Merge(number) => fnv(fnv(FNV_START, b"merge"), &number.to_le_bytes()),
             Key::Local(key) => return key.hash(),
-            Key::Remote(device, handle) => {
-                fnv(fnv(FNV_START, &device.to_le_bytes()), handle.as_bytes())
+            Key::Remote(peer, handle) => {
+                fnv(fnv(FNV_START, &peer.to_le_bytes()), handle.as_bytes())
             }
         };
         Self::NOT_LOCAL | hash

@@ -96,10 +96,14 @@ pub(crate) enum LinkRefusal {
     Forgotten,
 }
 
+/// Serial number of the next peer.
+static NEXT_SERIAL: Atomic<u64> = Atomic::new(1);
+
 /// Another device, as one mount sees it.
 #[pin_data]
 pub(crate) struct Peer {
     id: DeviceId,
+    serial: u64,
     number: u32,
     #[pin]
     name: SpinLock<DeviceName>,
@@ -128,6 +132,7 @@ impl Peer {
         Arc::pin_init(
             pin_init!(Self {
                 id,
+                serial: NEXT_SERIAL.fetch_add(1, Relaxed),
                 number,
                 name <- new_spinlock!(name, "Peer::name"),
                 access: Atomic::new(0),
@@ -148,6 +153,12 @@ impl Peer {
     /// The device.
     pub(crate) fn id(&self) -> &DeviceId {
         &self.id
+    }
+
+    /// A number that no other peer of this module ever had: a device that is forgotten and
+    /// made known again is another peer.
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// The device's number, which orders conflicts of names.

@@ -13,7 +13,7 @@ use hmdfs_kapi::fs::{
 };
 use kernel::{
     prelude::*,
-    sync::ArcBorrow, //
+    sync::{Arc, ArcBorrow},
 };
 
 use crate::{
@@ -89,8 +89,8 @@ fn revalidate(mount: &Mount, view: View, name: &[u8], dentry: &Dentry) -> Result
         }
         (View::Devices, Some(Node::Remote(node))) => {
             let generation = mount.peers.generation();
-            let same = |peer: &Peer| peer.number() == node.peer().number() && peer.is_online();
-            let valid = mount.peers.by_name(name).is_some_and(|peer| same(&peer));
+            let same = |peer: Arc<Peer>| Arc::ptr_eq(&peer, node.peer()) && peer.is_online();
+            let valid = mount.peers.by_name(name).is_some_and(same);
             if valid {
                 dentry.set_time(Validity::generation(generation).as_time());
             }
@@ -116,11 +116,8 @@ impl Operations<Hmdfs> for ViewOps {
             (View::Devices, LOCAL) => (Some(mount.local_root(sb)?), Validity::FOREVER),
             (View::Devices, name) => match mount.peers.by_name(name) {
                 Some(peer) if peer.is_online() => {
-                    let root = remote::directory::root(&peer)?;
-                    (
-                        Some(remote::inode::iget(&mount, sb, &peer, &root)?),
-                        generation,
-                    )
+                    let root = remote::directory::root(&mount, &peer)?;
+                    (Some(remote::inode::iget(sb, &peer, &root)?), generation)
                 }
                 _ => (None, generation),
             },

@@ -42,3 +42,9 @@ impl Drop for BlockedSignals {
         unsafe { bindings::sigprocmask_restore(&raw mut self.old) };
     }
 }
+
+/// Whether the calling task is being killed; C: `fatal_signal_pending`.
+pub fn fatal_signal_pending() -> bool {
+    // SAFETY: About the calling task.
+    unsafe { bindings::current_fatal_signal_pending() }
+}

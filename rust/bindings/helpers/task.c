@@ -54,3 +54,8 @@ void hmdfs_helper_flush_workqueue(struct workqueue_struct *queue)
 {
 	__flush_workqueue(queue);
 }
+
+bool hmdfs_helper_current_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}

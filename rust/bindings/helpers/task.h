@@ -19,5 +19,6 @@ void hmdfs_helper_put_task_struct(struct task_struct *task);
 struct workqueue_struct *hmdfs_helper_alloc_workqueue(const char *name,
 						      unsigned int flags);
 void hmdfs_helper_flush_workqueue(struct workqueue_struct *queue);
+bool hmdfs_helper_current_fatal_signal_pending(void);
 
 #endif /* HMDFS_HELPERS_TASK_H */

@@ -210,7 +210,8 @@ impl<C: Client + ?Sized> Execution<'_, C> {
     /// The file of a handle.
     fn file(&self, handle: &Handle) -> Result<Current> {
         let export = self.export;
-        let current = if let Some(file) = export.files.regular(handle) {
+        let kept = export.files.regular(handle);
+        let current = if let Some(file) = kept.filter(|file| !file.path().is_unlinked()) {
             // The handle was decoded when the file was opened.
             Current {
                 path: file.path(),

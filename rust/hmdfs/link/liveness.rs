@@ -47,9 +47,12 @@ const SILENCE: i64 = 6_000 * MILLISECOND;
 /// The peer's HELLO must have come by then.
 const GREETING: i64 = 10_000 * MILLISECOND;
 
-/// The data of one reply must not take longer: a call whose data are arriving does
-/// not end at its deadline.
+/// One reply must not take longer to arrive: a call whose reply is arriving does not
+/// end at its deadline.
 const FILLING: i64 = 20_000 * MILLISECOND;
+
+/// One message must not take longer to be sent, for others wait behind it.
+const SENDING: i64 = FILLING;
 
 /// For how long data that arrived keep calls from ending whose data are behind them.
 const FLOWING: i64 = 2_000 * MILLISECOND;
@@ -159,10 +162,12 @@ impl Link {
         }
         let silence = now.saturating_sub(self.heard.load(Relaxed));
         let filling = self.filling.load(Relaxed);
+        let sending = self.sending.load(Relaxed);
         let greeting = self.state() == LinkState::Greeting;
         if silence > SILENCE
             || (greeting && now > GREETING)
             || (filling != 0 && now.saturating_sub(filling) > FILLING)
+            || (sending != 0 && now.saturating_sub(sending) > SENDING)
         {
             return self.end(DownReason::Timeout, 0);
         }

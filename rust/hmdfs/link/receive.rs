@@ -168,6 +168,7 @@ impl Link {
         self.counters.replies_received.add(1);
         // Dropping the call on an error ends it, and only now: what it receives into
         // is in use until `receive_contents` returns.
+        self.filling.store(self.now().max(1), Relaxed);
         let result = self.receive_contents(header, &mut call);
         self.filling.store(0, Relaxed);
         if header.data != 0 {
@@ -195,7 +196,6 @@ impl Link {
         if header.data == 0 {
             return Ok(Ok(reply));
         }
-        self.filling.store(self.now().max(1), Relaxed);
         let received = match call.sink() {
             Some(Sink::Waiter(_)) => {
                 let data = KVVec::from_elem(0, usize_of(header.data), GFP_KERNEL);

@@ -26,6 +26,7 @@ use hmdfs_proto::{
 };
 use kernel::{
     prelude::*,
+    sync::atomic::Relaxed,
     time::{
         delay::fsleep,
         Delta, //
@@ -81,12 +82,14 @@ impl Link {
             if self.down().0 != DownReason::None {
                 return Err(ENOTCONN.into());
             }
+            self.sending.store(self.now().max(1), Relaxed);
             let mut sent = self.socket.send(&header.encode(), body);
             sender.count(Header::SIZE.saturating_add(body.len()));
             if let (Ok(()), Some(run)) = (&sent, data.filter(|run| !run.is_empty())) {
                 sent = self.socket.send_pages(run);
                 sender.count(run.len());
             }
+            self.sending.store(0, Relaxed);
             (sent, sender.records >= RECORD_LIMIT)
         };
         match sent {

@@ -99,10 +99,10 @@ impl Incoming {
     fn reply(&self, status: Status, body: &[u8], data: Option<&PageRun>) {
         let mut header = Header::new(Kind::Reply, self.header.opcode, self.header.id);
         header.status = status;
-        // Before the peer can know that there is room for another.
-        self.link.held.fetch_sub(1, Full);
         // An error means that the link has ended; nobody waits for this reply.
         let _ = self.link.send(header, body, data);
+        // Only now: a peer that does not read its replies must not get more of them made.
+        self.link.held.fetch_sub(1, Full);
     }
 }
 
@@ -119,7 +119,10 @@ impl WorkItem for Incoming {
 
 impl Link {
     /// Counts a request of the peer; false when it sent more than it was allowed.
+    ///
+    /// The peer may have a reply, and send the next request, a moment before that reply is
+    /// counted here as sent; so up to a second window is put up with.
     pub(super) fn hold_request(&self) -> bool {
-        self.held.fetch_add(1, Full) < u32::from(WINDOW)
+        self.held.fetch_add(1, Full) < 2 * u32::from(WINDOW)
     }
 }

@@ -9,6 +9,7 @@ use hmdfs_kapi::{
         directory::{Context, EntryType},
         file::{DirectoryOperations, File},
     },
+    signal::fatal_signal_pending,
     vfs,
 };
 use hmdfs_proto::{Handle, Operation, Outcome};
@@ -32,6 +33,10 @@ use crate::{
 
 /// Most bytes of entries that are asked for at once.
 const CHUNK: u32 = 256 << 10;
+
+/// Most names of one directory that are taken from one device: what a list may cost has an end,
+/// even if the device's listing has none.
+const MOST_NAMES: usize = 2 << 20;
 
 /// One name of a merged directory.
 struct Item {
@@ -110,6 +115,9 @@ fn collect(directory: &Directory) -> Result<KVVec<Item>> {
         active.push(index, GFP_KERNEL)?;
     }
     while !active.is_empty() {
+        if fatal_signal_pending() {
+            return Err(EINTR);
+        }
         let mut requests = KVec::new();
         for (peer, handle, cookie) in active.iter().filter_map(|&index| going.get(index)) {
             let operations = operations(*handle, *cookie);
@@ -123,6 +131,9 @@ fn collect(directory: &Directory) -> Result<KVVec<Item>> {
                 continue;
             };
             match reply.and_then(|reply| take(&reply, *handle, *cookie, peer, list)) {
+                Ok(Some(_)) if list.len() > MOST_NAMES => {
+                    pr_warn!("a device lists more than {MOST_NAMES} names in one directory\n");
+                }
                 Ok(Some(after)) => {
                     *cookie = after;
                     next.push(index, GFP_KERNEL)?;

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     link::Reply,
-    mount::{Hmdfs, Mount},
+    mount::{Hmdfs, Mount, Question},
     node::{Dentry, Inode, Key, Node as AnyNode},
     peer::Peer,
     validity::Validity,
@@ -40,8 +40,10 @@ const START: u64 = 2;
 pub(crate) struct Child {
     pub(crate) handle: Handle,
     pub(crate) attributes: Attributes,
-    /// The target, of a symbolic link.
+    /// The target, of a symbolic link that this device may read.
     pub(crate) target: Option<KVec<u8>>,
+    /// What it is the answer to.
+    pub(crate) question: Question,
 }
 
 /// The operations that [`find`] consists of.
@@ -58,14 +60,24 @@ pub(crate) fn find_operations<'a>(directory: Handle, name: Name<'a>) -> [Operati
 }
 
 /// Asks for an entry of a directory; `None` when there is no such name.
-pub(crate) fn find(peer: &Peer, directory: Handle, name: Name<'_>) -> Result<Option<Child>> {
+pub(crate) fn find(
+    mount: &Mount,
+    peer: &Peer,
+    directory: Handle,
+    name: Name<'_>,
+) -> Result<Option<Child>> {
+    let question = mount.ask();
     let operations = find_operations(directory, name);
     let reply = compound::call(peer, &operations, 0)?;
-    found(&reply, &operations)
+    found(&reply, &operations, question)
 }
 
 /// Reads the reply to [`find_operations`].
-pub(crate) fn found(reply: &Reply, operations: &[Operation<'_>]) -> Result<Option<Child>> {
+pub(crate) fn found(
+    reply: &Reply,
+    operations: &[Operation<'_>],
+    question: Question,
+) -> Result<Option<Child>> {
     let mut outcomes = Outcomes::new(reply, operations)?;
     outcomes.done()?;
     match outcomes.done() {
@@ -87,6 +99,7 @@ pub(crate) fn found(reply: &Reply, operations: &[Operation<'_>]) -> Result<Optio
         handle,
         attributes,
         target,
+        question,
     }))
 }
 
@@ -98,14 +111,19 @@ pub(crate) const ROOT_OPERATIONS: [Operation<'static>; 3] = [
 ];
 
 /// Asks for the root of a peer's tree.
-pub(crate) fn root(peer: &Peer) -> Result<Child> {
+pub(crate) fn root(mount: &Mount, peer: &Peer) -> Result<Child> {
+    let question = mount.ask();
     let operations = ROOT_OPERATIONS;
     let reply = compound::call(peer, &operations, 0)?;
-    root_of(&reply, &operations)
+    root_of(&reply, &operations, question)
 }
 
 /// Reads the reply to what [`root`] asks: a directory, or EPROTO.
-pub(crate) fn root_of(reply: &Reply, operations: &[Operation<'_>]) -> Result<Child> {
+pub(crate) fn root_of(
+    reply: &Reply,
+    operations: &[Operation<'_>],
+    question: Question,
+) -> Result<Child> {
     let mut outcomes = Outcomes::new(reply, operations)?;
     outcomes.done()?;
     let (handle, attributes) = (outcomes.handle()?, outcomes.attributes()?);
@@ -116,6 +134,7 @@ pub(crate) fn root_of(reply: &Reply, operations: &[Operation<'_>]) -> Result<Chi
         handle,
         attributes,
         target: None,
+        question,
     })
 }
 
@@ -150,11 +169,10 @@ pub(crate) fn revalidate(
         // Opening resolves the name again, in the same round trip.
         return Ok(true);
     }
-    let query = node.begin_query();
-    match find(dir.peer(), dir.handle(), name(bytes)?) {
+    match find(mount, dir.peer(), dir.handle(), name(bytes)?) {
         Ok(Some(child)) if child.handle == node.handle() => {
-            inode::take(mount, inode, node, query, &child.attributes)?;
-            dentry.set_time(mount.lease().as_time());
+            inode::take(inode, node, child.question, &child.attributes, None)?;
+            dentry.set_time(child.question.validity.as_time());
             Ok(true)
         }
         Ok(_) => Ok(false),
@@ -175,14 +193,14 @@ impl Operations<Hmdfs> for DirectoryOps {
         let mount = dir.super_block().data();
         let node = of(dir)?;
         let wanted = dentry.name();
-        let inode = match find(node.peer(), node.handle(), name(wanted.as_bytes())?)? {
-            Some(child) => Some(iget(&mount, dir.super_block(), node.peer(), &child)?),
-            None => None,
-        };
-        // That there is no such name is not remembered: it may be made at any moment.
-        let validity = match inode {
-            Some(_) => mount.lease(),
-            None => Validity::NONE,
+        let found = find(&mount, node.peer(), node.handle(), name(wanted.as_bytes())?)?;
+        let (inode, validity) = match found {
+            Some(child) => (
+                Some(iget(dir.super_block(), node.peer(), &child)?),
+                child.question.validity,
+            ),
+            // That there is no such name is not remembered: it may be made at any moment.
+            None => (None, Validity::NONE),
         };
         dentry.splice_alias(inode, validity.as_time())
     }
@@ -206,6 +224,7 @@ pub(crate) struct Listing {
 /// A part of a listing.
 struct Chunk {
     reply: Reply,
+    question: Question,
     /// The cookie that it was asked for with.
     cookie: u64,
     /// Bytes of entries that were given to the program.
@@ -274,14 +293,15 @@ fn operations(node: &Node, cookie: u64) -> [Operation<'static>; 3] {
 }
 
 fn fetch(mount: &Mount, dir: &Inode, node: &Node, cookie: u64) -> Result<Chunk> {
-    let query = node.begin_query();
+    let question = mount.ask();
     let operations = operations(node, cookie);
     let reply = compound::call(node.peer(), &operations, 0)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
-    inode::take(mount, dir, node, query, &outcomes.attributes()?)?;
+    inode::take(dir, node, question, &outcomes.attributes()?, None)?;
     Ok(Chunk {
         reply,
+        question,
         cookie,
         consumed: 0,
         next: cookie,
@@ -325,7 +345,10 @@ impl Chunk {
             ) {
                 return Ok(false);
             }
-            prime(mount, dir, node, context.dentry(), &entry);
+            // What a slow reader was told long ago is not news any more.
+            if self.question.validity.holds(mount.peers.generation()) {
+                prime(dir, node, context.dentry(), &entry, self.question);
+            }
             self.consumed = index.saturating_add(1);
             self.next = entry.next;
             context.set_position(entry.next);
@@ -337,7 +360,7 @@ impl Chunk {
 /// Puts an entry into the dentry cache, so that looking it up costs nothing.
 ///
 /// An error is not the listing's: the name is then looked up when it is used.
-fn prime(mount: &Mount, dir: &Inode, node: &Node, parent: &Dentry, entry: &Entry<'_>) {
+fn prime(dir: &Inode, node: &Node, parent: &Dentry, entry: &Entry<'_>, question: Question) {
     let Some((handle, attributes)) = &entry.node else {
         return;
     };
@@ -345,7 +368,7 @@ fn prime(mount: &Mount, dir: &Inode, node: &Node, parent: &Dentry, entry: &Entry
         // The target of a link is not in the listing; it is read when it is looked up.
         return;
     }
-    let time = mount.lease().as_time();
+    let time = question.validity.as_time();
     let keep = |dentry: &Dentry| {
         let Some(inode) = dentry.inode() else {
             return false;
@@ -353,8 +376,7 @@ fn prime(mount: &Mount, dir: &Inode, node: &Node, parent: &Dentry, entry: &Entry
         match inode.data() {
             AnyNode::Remote(known) if known.handle() == *handle => {
                 dentry.set_time(time);
-                let query = known.begin_query();
-                inode::take(mount, inode, known, query, attributes).is_ok()
+                inode::take(inode, known, question, attributes, None).is_ok()
             }
             _ => false,
         }
@@ -364,8 +386,9 @@ fn prime(mount: &Mount, dir: &Inode, node: &Node, parent: &Dentry, entry: &Entry
             handle: *handle,
             attributes: *attributes,
             target: None,
+            question,
         };
-        iget(mount, dir.super_block(), node.peer(), &child)
+        iget(dir.super_block(), node.peer(), &child)
     };
     if let Err(error) = parent.prime(entry.name.as_bytes(), time, keep, make) {
         pr_debug!("an entry of a listing is not cached: {error:?}\n");

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     link::{Completion, Destination, Reply},
-    mount::{Hmdfs, Mount},
+    mount::{Hmdfs, Mount, Question},
     node::{Inode, Node as AnyNode},
 };
 
@@ -57,7 +57,7 @@ impl Operations<Hmdfs> for FileOps {
             AnyNode::Merge(directory) => directory.handle_of(node.peer().number()),
             _ => None,
         });
-        match (directory, Name::new(name.as_bytes())) {
+        let question = match (directory, Name::new(name.as_bytes())) {
             (Some(directory), Ok(name)) => open_as(
                 &mount,
                 inode,
@@ -65,8 +65,8 @@ impl Operations<Hmdfs> for FileOps {
                 &[Operation::File(directory), Operation::Walk(name)],
             )?,
             _ => open_as(&mount, inode, node, &[Operation::File(node.handle())])?,
-        }
-        dentry.set_time(mount.lease().as_time());
+        };
+        dentry.set_time(question.validity.as_time());
         Ok(open)
     }
 
@@ -80,7 +80,7 @@ impl Operations<Hmdfs> for FileOps {
 
 /// Opens the file that `path` leads to, which must be the one of `inode`; EOPENSTALE when it is
 /// another one, or none.
-fn open_as(mount: &Mount, inode: &Inode, node: &Node, path: &[Operation<'_>]) -> Result {
+fn open_as(mount: &Mount, inode: &Inode, node: &Node, path: &[Operation<'_>]) -> Result<Question> {
     // What the cache has no page of will be read in a moment; a small file comes along.
     let wanted = !inode.has_pages() && inode.size() != 0 && inode.size() <= BEGINNING.into();
     let mut operations = KVec::with_capacity(6, GFP_KERNEL)?;
@@ -102,7 +102,7 @@ fn open_as(mount: &Mount, inode: &Inode, node: &Node, path: &[Operation<'_>]) ->
             GFP_KERNEL,
         )?;
     }
-    let query = node.begin_query();
+    let question = mount.ask();
     let reply = compound::call(node.peer(), &operations, if wanted { BEGINNING } else { 0 })?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     for _ in path {
@@ -119,18 +119,20 @@ fn open_as(mount: &Mount, inode: &Inode, node: &Node, path: &[Operation<'_>]) ->
     }
     let attributes = outcomes.attributes()?;
     outcomes.done()?;
-    inode::take(mount, inode, node, query, &attributes)?;
-    if wanted {
+    let beginning = if wanted {
         let (length, end_of_file) = outcomes.read()?;
         if length != reply.data_length {
             return Err(EPROTO.into());
         }
-        node.set_beginning(Some(Beginning {
+        Some(Beginning {
             data: reply.data,
             end_of_file,
-        }));
-    }
-    Ok(())
+        })
+    } else {
+        None
+    };
+    inode::take(inode, node, question, &attributes, beginning)?;
+    Ok(question)
 }
 
 /// Reads from what came with the opening, or else from the owner.

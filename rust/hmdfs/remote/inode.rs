@@ -3,7 +3,7 @@
 //! Inodes of other devices' files, and what is known of their attributes.
 
 use hmdfs_kapi::{
-    errno::{ENOTCONN, EPROTO, ESTALE},
+    errno::{ENOTCONN, ESTALE},
     fs::{
         inode::{self, Found},
         inode_operations::{Operations, Query, Stat},
@@ -24,10 +24,9 @@ use super::{
     symlink::LinkOps,
 };
 use crate::{
-    mount::{Hmdfs, Mount},
+    mount::{Hmdfs, Mount, Question},
     node::{Inode, InodeRef, Key, Node as AnyNode},
     peer::Peer,
-    validity::Validity,
 };
 
 /// `S_ISUID` and `S_ISGID`: shown, but of no effect. Another device must not be able to let
@@ -38,7 +37,8 @@ const SET_ID: u16 = 0o6000;
 pub(crate) struct Node {
     peer: Arc<Peer>,
     handle: Handle,
-    /// The target of a symbolic link, with a NUL at its end; otherwise empty.
+    /// The target of a symbolic link, with a NUL at its end. Empty of anything else, and of a
+    /// link that this device may not read.
     target: KVec<u8>,
     state: Pin<KBox<State>>,
 }
@@ -58,11 +58,7 @@ struct State {
 /// What the owner told last.
 struct Known {
     attributes: Attributes,
-    validity: Validity,
-    /// The query that gave them; a reply to an older one is not taken.
-    query: u64,
-    /// Queries are numbered as they are sent.
-    queries: u64,
+    question: Question,
 }
 
 /// The first bytes of a file.
@@ -85,14 +81,10 @@ impl Node {
 
     /// The target of a symbolic link.
     pub(super) fn target(&self) -> Result<&CStr> {
+        if self.target.is_empty() {
+            return Err(EACCES);
+        }
         CStr::from_bytes_with_nul(&self.target).map_err(|_| EINVAL)
-    }
-
-    /// Notes that the owner is about to be asked; gives the number for [`take`].
-    pub(super) fn begin_query(&self) -> u64 {
-        let mut known = self.state.known.lock();
-        known.queries = known.queries.wrapping_add(1);
-        known.queries
     }
 
     /// The attributes as last told, whatever their age.
@@ -105,6 +97,7 @@ impl Node {
         self.state
             .known
             .lock()
+            .question
             .validity
             .holds(mount.peers.generation())
     }
@@ -124,14 +117,9 @@ impl Node {
 }
 
 /// Finds or makes the inode of a peer's file, and takes over the attributes. May sleep.
-pub(crate) fn iget(
-    mount: &Mount,
-    sb: &SuperBlock<Hmdfs>,
-    peer: &Arc<Peer>,
-    child: &Child,
-) -> Result<InodeRef> {
+pub(crate) fn iget(sb: &SuperBlock<Hmdfs>, peer: &Arc<Peer>, child: &Child) -> Result<InodeRef> {
     let (handle, attributes) = (child.handle, &child.attributes);
-    let key = Key::Remote(peer.number(), handle);
+    let key = Key::Remote(peer.serial(), handle);
     let ino = Key::remote_number(peer.number(), attributes.ino);
     let node = Node {
         peer: peer.clone(),
@@ -142,9 +130,7 @@ pub(crate) fn iget(
                 known <- new_mutex!(
                     Known {
                         attributes: *attributes,
-                        validity: mount.lease(),
-                        query: 0,
-                        queries: 0,
+                        question: child.question,
                     },
                     "hmdfs::remote::Known"
                 ),
@@ -160,8 +146,7 @@ pub(crate) fn iget(
                 return Err(ESTALE.into());
             }
             let node = of(&inode)?;
-            let query = node.begin_query();
-            take(mount, &inode, node, query, attributes)?;
+            take(&inode, node, child.question, attributes, None)?;
             Ok(inode)
         }
         Found::New(new) => {
@@ -171,11 +156,11 @@ pub(crate) fn iget(
     }
 }
 
-/// The target of a symbolic link, with a NUL at its end; EPROTO when the owner did not say it.
+/// The target of a symbolic link, with a NUL at its end; nothing of anything else.
 fn link_target(child: &Child) -> Result<KVec<u8>> {
     let mut target = KVec::new();
-    if child.attributes.file_type() == 0o120_000 {
-        target.extend_from_slice(child.target.as_ref().ok_or(EPROTO.error())?, GFP_KERNEL)?;
+    if let Some(bytes) = &child.target {
+        target.extend_from_slice(bytes, GFP_KERNEL)?;
         target.push(0, GFP_KERNEL)?;
     }
     Ok(target)
@@ -203,30 +188,30 @@ fn fill(new: &inode::New<Hmdfs>, child: &Child) -> Result {
     Ok(())
 }
 
-/// Takes over attributes that the owner told in answer to `query`; older answers than the last
-/// one taken are ignored. When the file has changed, its pages are dropped. May sleep.
+/// Takes over attributes that the owner told in answer to `question`, and the beginning of the
+/// file if it came along; the answer to an earlier question than the last one is ignored. When
+/// the file has changed, its pages are dropped. May sleep.
 pub(super) fn take(
-    mount: &Mount,
     inode: &Inode,
     node: &Node,
-    query: u64,
+    question: Question,
     attributes: &Attributes,
+    beginning: Option<Beginning>,
 ) -> Result {
     let mut known = node.state.known.lock();
-    if query < known.query {
+    if question.number < known.question.number {
         return Ok(());
     }
-    known.query = query;
     let changed = known.attributes.change != attributes.change;
+    known.question = question;
     known.attributes = *attributes;
-    known.validity = mount.lease();
     inode.set_attributes(&vfs_attributes(attributes));
     if attributes.is_regular() {
-        if changed {
-            node.set_beginning(None);
-            if inode.has_pages() {
-                inode.invalidate_pages()?;
-            }
+        if changed || beginning.is_some() {
+            node.set_beginning(beginning);
+        }
+        if changed && inode.has_pages() {
+            inode.invalidate_pages()?;
         }
         inode.resize_netfs(attributes.size);
     }
@@ -236,12 +221,12 @@ pub(super) fn take(
 /// Asks the owner for the attributes of an inode.
 pub(super) fn refresh(mount: &Mount, inode: &Inode) -> Result {
     let node = of(inode)?;
-    let query = node.begin_query();
+    let question = mount.ask();
     let operations = [Operation::File(node.handle), Operation::GetAttributes];
     let reply = compound::call(&node.peer, &operations, 0)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
-    take(mount, inode, node, query, &outcomes.attributes()?)
+    take(inode, node, question, &outcomes.attributes()?, None)
 }
 
 /// The node of an inode that is known to be remote.
