@@ -68,6 +68,7 @@ void hmdfs_helper_file_follow(struct file *file, const struct file *lower)
 
 void hmdfs_helper_inode_copy_owner(struct inode *to, const struct inode *from)
 {
+	const unsigned int flags = S_APPEND | S_IMMUTABLE;
 	umode_t mode = READ_ONCE(from->i_mode);
 	kuid_t uid = READ_ONCE(from->i_uid);
 	kgid_t gid = READ_ONCE(from->i_gid);
@@ -87,6 +88,8 @@ void hmdfs_helper_inode_copy_owner(struct inode *to, const struct inode *from)
 		WRITE_ONCE(to->i_uid, uid);
 	if (unlikely(!gid_eq(to->i_gid, gid)))
 		WRITE_ONCE(to->i_gid, gid);
+	if (unlikely((READ_ONCE(to->i_flags) ^ READ_ONCE(from->i_flags)) & flags))
+		inode_set_flags(to, from->i_flags & flags, flags);
 }
 
 void hmdfs_helper_inode_copy_size(struct inode *to, struct inode *from)

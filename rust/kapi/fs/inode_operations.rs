@@ -445,8 +445,11 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         dir: *mut bindings::inode,
         dentry: *mut bindings::dentry,
         mode: u16,
-        exclusive: bool,
+        #[cfg(HMDFS_CREATE_EXCL)] exclusive: bool,
     ) -> c_int {
+        // Where the VFS does not say so, it looks the name up again and sees.
+        #[cfg(not(HMDFS_CREATE_EXCL))]
+        let exclusive = false;
         from_result(|| {
             // SAFETY: By the function's contract.
             let dir = unsafe { Inode::<F>::from_raw(dir) };

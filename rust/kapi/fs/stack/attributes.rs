@@ -128,6 +128,16 @@ fn notify_change(path: &Path, changes: &bindings::iattr) -> Result {
         let mut changes = *changes;
         // SAFETY: The inode is valid. The order is ours before lower, always.
         unsafe { bindings::inode_lock(inode) };
+        if truncates && changes.ia_valid & bindings::ATTR_MODE == 0 {
+            // As `do_truncate` does: our inode tells the VFS that there is nothing to take away.
+            // SAFETY: The path is valid, and its inode is locked.
+            let lost = unsafe { bindings::setattr_should_drop_suidgid(path.idmap(), inode) };
+            // CAST: A set of flags.
+            changes.ia_valid |= lost as u32 | bindings::ATTR_KILL_PRIV;
+            if lost != 0 {
+                changes.ia_valid |= bindings::ATTR_FORCE;
+            }
+        }
         // SAFETY: The path is valid, and its inode is locked.
         let result = to_result(unsafe {
             bindings::notify_change(path.idmap(), path.dentry(), &mut changes, delegated)
@@ -180,6 +190,8 @@ pub(in crate::fs) unsafe extern "C" fn fileattr_set(
         to_result(unsafe {
             bindings::vfs_fileattr_set(path.idmap(), path.dentry(), attributes.cast())
         })?;
+        // SAFETY: A positive dentry holds its inode.
+        unsafe { copy_attributes((*dentry).d_inode) };
         Ok(0)
     })
 }
