@@ -7,8 +7,9 @@
 //! that is merged with those of the same name on all others. All devices are asked
 //! at once, and one that fails costs its own entries only.
 //!
-//! A merged directory is made of the directories that existed when it was looked up.
-//! When a device comes or goes, the whole view is looked up anew.
+//! A merged directory is made of the directories that existed when it was looked up,
+//! and stays the same inode as long as a new lookup finds the same ones. When a device
+//! comes or goes, every name of the view is looked up again before it is used.
 
 use hmdfs_kapi::{
     errno::{EPROTO, ESTALE},
