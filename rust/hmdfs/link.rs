@@ -89,6 +89,9 @@ use state::State;
 /// How many requests a peer may have waiting here on one link.
 pub(crate) const WINDOW: u16 = 64;
 
+/// How many bytes of data in requests a peer may have waiting here on one link.
+pub(crate) const DATA_WINDOW: u32 = 16 << 20;
+
 /// Feature bits that this side offers in HELLO. There are none yet.
 pub(crate) const FEATURES: u64 = 0;
 

@@ -38,11 +38,11 @@ impl Timestamp {
         self.nanoseconds
     }
 
-    fn decode(decoder: &mut Decoder<'_>) -> Result<Self> {
+    pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Result<Self> {
         Self::new(decoder.i64()?, decoder.u32()?)
     }
 
-    fn encode(&self, encoder: &mut Encoder<'_>) -> Result<()> {
+    pub(crate) fn encode(&self, encoder: &mut Encoder<'_>) -> Result<()> {
         encoder.i64(self.seconds)?;
         encoder.u32(self.nanoseconds)
     }

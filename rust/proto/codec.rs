@@ -35,6 +35,15 @@ impl<'a> Decoder<'a> {
         Ok(u8::from_le_bytes(self.array()?))
     }
 
+    /// The next byte, which is 0 or 1; [`Error::Unknown`] when it is something else.
+    pub fn flag(&mut self) -> Result<bool> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Error::Unknown),
+        }
+    }
+
     /// The next two bytes.
     pub fn u16(&mut self) -> Result<u16> {
         Ok(u16::from_le_bytes(self.array()?))
@@ -98,6 +107,11 @@ impl<'a> Encoder<'a> {
     /// Appends a byte.
     pub fn u8(&mut self, value: u8) -> Result<()> {
         self.bytes(&value.to_le_bytes())
+    }
+
+    /// Appends a byte that is 0 or 1.
+    pub fn flag(&mut self, value: bool) -> Result<()> {
+        self.u8(value.into())
     }
 
     /// Appends two bytes.

@@ -3,218 +3,17 @@
 //! Compounds: several operations in one round trip.
 //!
 //! The operations of a compound run in order. They work on a current file, which
-//! `Root`, `File` and `Walk` set; the first one that fails ends the compound. The
-//! reply has one outcome for each operation that was begun.
+//! some of them set; the first one that fails ends the compound. The reply has one
+//! outcome for each operation that was begun.
 //!
 //! Each operation and each outcome carries its length, so that one side can step
 //! over what only the other side knows.
 
-use crate::attributes::{Attributes, FileSystem};
 use crate::codec::{Decoder, Encoder};
-use crate::directory::Entries;
 use crate::error::{Error, Result, Status};
-use crate::handle::Handle;
-use crate::name::Name;
-use crate::{MAX_DATA, MAX_OPERATIONS, MAX_SYMLINK};
-
-/// One operation of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation<'a> {
-    /// The current file becomes the root of the exported tree.
-    Root,
-    /// The current file becomes the one of this handle.
-    File(Handle),
-    /// The current file becomes its entry of this name.
-    Walk(Name<'a>),
-    /// The handle of the current file.
-    GetHandle,
-    /// The attributes of the current file.
-    GetAttributes,
-    /// Opens the current file, a regular one, for reading: permissions and the
-    /// security label are checked, and it is kept at hand for [`Operation::Read`].
-    Open,
-    /// Data of the current file, which follow the reply's body. Only the last
-    /// operation of a compound may be this.
-    Read {
-        /// First byte; at most `i64::MAX`.
-        offset: u64,
-        /// Number of bytes; at most [`MAX_DATA`].
-        length: u32,
-    },
-    /// The target of the current file, a symbolic link.
-    ReadLink,
-    /// Entries of the current file, a directory.
-    ReadDirectory {
-        /// Where to go on: zero, or [`crate::Entry::next`] of the last entry seen.
-        cookie: u64,
-        /// Most bytes of encoded entries.
-        limit: u32,
-        /// Whether handles and attributes are wanted.
-        plus: bool,
-    },
-    /// Space and file counts of the file system that holds the current file.
-    StatFileSystem,
-    /// One that this version does not know; its outcome is
-    /// [`Status::EOPNOTSUPP`].
-    Other(u8),
-}
-
-impl<'a> Operation<'a> {
-    /// The number of the operation on the wire.
-    pub const fn code(&self) -> u8 {
-        match self {
-            Operation::Root => 1,
-            Operation::File(_) => 2,
-            Operation::Walk(_) => 3,
-            Operation::GetHandle => 4,
-            Operation::GetAttributes => 5,
-            Operation::Open => 6,
-            Operation::Read { .. } => 7,
-            Operation::ReadLink => 8,
-            Operation::ReadDirectory { .. } => 9,
-            Operation::StatFileSystem => 10,
-            Operation::Other(code) => *code,
-        }
-    }
-
-    fn decode(code: u8, payload: &'a [u8]) -> Result<Self> {
-        let mut decoder = Decoder::new(payload);
-        let operation = match code {
-            1 => Operation::Root,
-            2 => Operation::File(Handle::decode(&mut decoder)?),
-            3 => Operation::Walk(Name::decode(&mut decoder)?),
-            4 => Operation::GetHandle,
-            5 => Operation::GetAttributes,
-            6 => Operation::Open,
-            7 => {
-                let (offset, length) = (decoder.u64()?, decoder.u32()?);
-                if length > MAX_DATA || i64::try_from(offset).is_err() {
-                    return Err(Error::TooLong);
-                }
-                Operation::Read { offset, length }
-            }
-            8 => Operation::ReadLink,
-            9 => Operation::ReadDirectory {
-                cookie: decoder.u64()?,
-                limit: decoder.u32()?,
-                plus: decoder.u8()? != 0,
-            },
-            10 => Operation::StatFileSystem,
-            other => return Ok(Operation::Other(other)),
-        };
-        decoder.finish()?;
-        Ok(operation)
-    }
-
-    fn encode(&self, encoder: &mut Encoder<'_>) -> Result<()> {
-        match self {
-            Operation::File(handle) => handle.encode(encoder),
-            Operation::Walk(name) => name.encode(encoder),
-            Operation::Read { offset, length } => {
-                encoder.u64(*offset)?;
-                encoder.u32(*length)
-            }
-            Operation::ReadDirectory {
-                cookie,
-                limit,
-                plus,
-            } => {
-                encoder.u64(*cookie)?;
-                encoder.u32(*limit)?;
-                encoder.u8((*plus).into())
-            }
-            Operation::Root
-            | Operation::GetHandle
-            | Operation::GetAttributes
-            | Operation::Open
-            | Operation::ReadLink
-            | Operation::StatFileSystem
-            | Operation::Other(_) => Ok(()),
-        }
-    }
-}
-
-/// What a successful operation gave.
-#[derive(Clone, Debug)]
-pub enum Outcome<'a> {
-    /// Nothing but success: of `Root`, `File`, `Walk` and `Open`.
-    Done,
-    /// Of `GetHandle`.
-    Handle(Handle),
-    /// Of `GetAttributes`.
-    Attributes(Attributes),
-    /// Of `Read`: so many bytes of data follow the body.
-    Read {
-        /// Number of bytes; less than asked for at the end of the file, and in front of a place
-        /// that cannot be read.
-        length: u32,
-        /// Whether the data reach the end of the file.
-        end_of_file: bool,
-    },
-    /// Of `ReadLink`: 1 to [`MAX_SYMLINK`] bytes without NUL.
-    Target(&'a [u8]),
-    /// Of `ReadDirectory`.
-    Directory {
-        /// The entries.
-        entries: Entries<'a>,
-        /// Whether there are no more.
-        end_of_directory: bool,
-    },
-    /// Of `StatFileSystem`.
-    FileSystem(FileSystem),
-}
-
-impl<'a> Outcome<'a> {
-    fn decode(code: u8, payload: &'a [u8]) -> Result<Self> {
-        let mut decoder = Decoder::new(payload);
-        let outcome = match code {
-            1 | 2 | 3 | 6 => Outcome::Done,
-            4 => Outcome::Handle(Handle::decode(&mut decoder)?),
-            5 => Outcome::Attributes(Attributes::decode(&mut decoder)?),
-            7 => Outcome::Read {
-                length: decoder.u32()?,
-                end_of_file: decoder.u8()? != 0,
-            },
-            8 => {
-                let target = decoder.bytes(decoder.remaining())?;
-                if target.is_empty() || target.len() > MAX_SYMLINK || target.contains(&0) {
-                    return Err(Error::Name);
-                }
-                Outcome::Target(target)
-            }
-            9 => {
-                let end_of_directory = decoder.u8()? != 0;
-                Outcome::Directory {
-                    entries: Entries::new(decoder.bytes(decoder.remaining())?),
-                    end_of_directory,
-                }
-            }
-            10 => Outcome::FileSystem(FileSystem::decode(&mut decoder)?),
-            _ => return Err(Error::Unknown),
-        };
-        decoder.finish()?;
-        Ok(outcome)
-    }
-
-    fn encode(&self, encoder: &mut Encoder<'_>) -> Result<()> {
-        match self {
-            Outcome::Done => Ok(()),
-            Outcome::Handle(handle) => handle.encode(encoder),
-            Outcome::Attributes(attributes) => attributes.encode(encoder),
-            Outcome::Read {
-                length,
-                end_of_file,
-            } => {
-                encoder.u32(*length)?;
-                encoder.u8((*end_of_file).into())
-            }
-            Outcome::Target(target) => encoder.bytes(target),
-            // Written by `ReplyWriter::directory`, in place.
-            Outcome::Directory { .. } => Err(Error::Misplaced),
-            Outcome::FileSystem(file_system) => file_system.encode(encoder),
-        }
-    }
-}
+use crate::operation::Operation;
+use crate::outcome::Outcome;
+use crate::MAX_OPERATIONS;
 
 /// Writes the body of a compound request.
 #[derive(Debug)]
@@ -224,9 +23,6 @@ pub struct RequestWriter<'a> {
 }
 
 impl<'a> RequestWriter<'a> {
-    /// Most bytes that one operation takes.
-    pub const MAX_OPERATION_SIZE: usize = 3 + 1 + Name::MAX;
-
     /// Writes to `buffer`; [`Error::TooLong`] when not even the count fits.
     pub fn new(buffer: &'a mut [u8]) -> Result<Self> {
         let mut encoder = Encoder::new(buffer);
@@ -269,6 +65,8 @@ impl<'a> RequestWriter<'a> {
 pub struct RequestReader<'a> {
     decoder: Decoder<'a>,
     left: u16,
+    first: bool,
+    written: bool,
 }
 
 impl<'a> RequestReader<'a> {
@@ -279,14 +77,26 @@ impl<'a> RequestReader<'a> {
         if left > MAX_OPERATIONS {
             return Err(Error::TooLong);
         }
-        Ok(Self { decoder, left })
+        Ok(Self {
+            decoder,
+            left,
+            first: true,
+            written: false,
+        })
     }
 
     fn operation(&mut self) -> Result<Operation<'a>> {
         let code = self.decoder.u8()?;
         let length = self.decoder.u16()?;
         let operation = Operation::decode(code, self.decoder.bytes(length.into())?)?;
-        if matches!(operation, Operation::Read { .. }) && self.left != 0 {
+        let first = core::mem::replace(&mut self.first, false);
+        let misplaced = match operation {
+            Operation::Read { .. } => self.left != 0,
+            Operation::Write { .. } => core::mem::replace(&mut self.written, true),
+            Operation::Once { .. } => !first,
+            _ => false,
+        };
+        if misplaced {
             return Err(Error::Misplaced);
         }
         if self.left == 0 && self.decoder.remaining() != 0 {

@@ -4,7 +4,7 @@
 
 use crate::codec::{Decoder, Encoder};
 use crate::error::{Error, Result};
-use crate::{MAX_REQUESTS, VERSION_MAX, VERSION_MIN};
+use crate::{MAX_DATA, MAX_REQUESTS, VERSION_MAX, VERSION_MIN};
 
 /// What one side says of itself when a link begins.
 ///
@@ -23,11 +23,14 @@ pub struct Hello {
     /// How many requests the sender will hold for the receiver at once, 1 to
     /// [`MAX_REQUESTS`]; headers may change it later.
     pub window: u16,
+    /// How many bytes of data in requests the sender will hold for the receiver at once; at
+    /// least [`MAX_DATA`].
+    pub data_window: u32,
 }
 
 impl Hello {
     /// Bytes of an encoded value.
-    pub const SIZE: usize = 22;
+    pub const SIZE: usize = 26;
 
     /// Decodes the body of a HELLO.
     pub fn decode(body: &[u8]) -> Result<Self> {
@@ -38,6 +41,7 @@ impl Hello {
             features: decoder.u64()?,
             epoch: decoder.u64()?,
             window: decoder.u16()?,
+            data_window: decoder.u32()?,
         };
         decoder.finish()?;
         if hello.version_min > hello.version_max {
@@ -45,6 +49,9 @@ impl Hello {
         }
         if hello.window == 0 || hello.window > MAX_REQUESTS {
             return Err(Error::TooLong);
+        }
+        if hello.data_window < MAX_DATA {
+            return Err(Error::Truncated);
         }
         Ok(hello)
     }
@@ -55,7 +62,8 @@ impl Hello {
         encoder.u16(self.version_max)?;
         encoder.u64(self.features)?;
         encoder.u64(self.epoch)?;
-        encoder.u16(self.window)
+        encoder.u16(self.window)?;
+        encoder.u32(self.data_window)
     }
 
     /// The newest version that both this code and the sender of `self` speak.
@@ -79,6 +87,7 @@ mod tests {
             features: 0,
             epoch: 1,
             window: 1,
+            data_window: MAX_DATA,
         }
     }
 

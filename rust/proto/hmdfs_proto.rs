@@ -18,6 +18,7 @@
 )]
 
 pub mod attributes;
+pub mod changes;
 pub mod codec;
 pub mod compound;
 pub mod directory;
@@ -26,16 +27,21 @@ pub mod handle;
 pub mod header;
 pub mod hello;
 pub mod name;
+pub mod operation;
+pub mod outcome;
 
 pub use attributes::{Attributes, FileSystem, Timestamp};
+pub use changes::{Allocate, AllocateMode, RenameFlags, SetAttributes, SetMode, SetTime};
 pub use codec::{Decoder, Encoder};
-pub use compound::{Operation, Outcome, ReplyReader, ReplyWriter, RequestReader, RequestWriter};
+pub use compound::{ReplyReader, ReplyWriter, RequestReader, RequestWriter};
 pub use directory::Entry;
 pub use error::{Error, Result, Status};
 pub use handle::Handle;
 pub use header::{Header, Kind, Opcode};
 pub use hello::Hello;
-pub use name::Name;
+pub use name::{AttributeName, Name, Target};
+pub use operation::Operation;
+pub use outcome::Outcome;
 
 /// The oldest version of the protocol that this code speaks.
 pub const VERSION_MIN: u16 = 1;

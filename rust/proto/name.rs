@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Names of directory entries.
+//! Names of directory entries and of extended attributes, and targets of links.
 
 use crate::codec::{Decoder, Encoder};
 use crate::error::{Error, Result};
+use crate::MAX_SYMLINK;
 
 /// One path component.
 ///
@@ -44,6 +45,67 @@ impl<'a> Name<'a> {
     pub(crate) fn encode(&self, encoder: &mut Encoder<'_>) -> Result<()> {
         encoder.u8(u8::try_from(self.0.len()).map_err(|_| Error::TooLong)?)?;
         encoder.bytes(self.0)
+    }
+}
+
+/// The name of an extended attribute, with its namespace, such as `user.comment`.
+///
+/// # Invariants
+///
+/// 1 to 255 bytes, none of them NUL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttributeName<'a>(&'a [u8]);
+
+impl<'a> AttributeName<'a> {
+    /// Most bytes in a name (`XATTR_NAME_MAX`).
+    pub const MAX: usize = 255;
+
+    /// Checks `bytes`; [`Error::Name`] when they cannot be a name.
+    pub fn new(bytes: &'a [u8]) -> Result<Self> {
+        if bytes.is_empty() || bytes.len() > Self::MAX || bytes.contains(&0) {
+            return Err(Error::Name);
+        }
+        // INVARIANT: All of it was just checked.
+        Ok(Self(bytes))
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
+    pub(crate) fn decode(decoder: &mut Decoder<'a>) -> Result<Self> {
+        let length = decoder.u8()?;
+        Self::new(decoder.bytes(length.into())?)
+    }
+
+    pub(crate) fn encode(&self, encoder: &mut Encoder<'_>) -> Result<()> {
+        encoder.u8(u8::try_from(self.0.len()).map_err(|_| Error::TooLong)?)?;
+        encoder.bytes(self.0)
+    }
+}
+
+/// Where a symbolic link points.
+///
+/// # Invariants
+///
+/// 1 to [`MAX_SYMLINK`] bytes, none of them NUL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'a>(&'a [u8]);
+
+impl<'a> Target<'a> {
+    /// Checks `bytes`; [`Error::Name`] when they cannot be a target.
+    pub fn new(bytes: &'a [u8]) -> Result<Self> {
+        if bytes.is_empty() || bytes.len() > MAX_SYMLINK || bytes.contains(&0) {
+            return Err(Error::Name);
+        }
+        // INVARIANT: All of it was just checked.
+        Ok(Self(bytes))
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.0
     }
 }
 

@@ -11,7 +11,7 @@ use hmdfs_kapi::{
 use hmdfs_model::security::Access;
 use hmdfs_proto::{
     self as proto, Attributes, Entry, FileSystem, Handle, Operation, Outcome, ReplyWriter,
-    RequestReader, Status,
+    RequestReader, Status, Target,
 };
 use kernel::{error::code::EOVERFLOW, prelude::*, sync::Arc};
 
@@ -19,6 +19,10 @@ use super::{attributes, directory, label, status, Client, Export, Response};
 
 /// Most bytes of encoded entries in a reply, whatever the client would take.
 const MAX_LISTING: usize = 256 << 10;
+
+/// Most bytes of an extended attribute's value, and of a list of names (`XATTR_SIZE_MAX`,
+/// `XATTR_LIST_MAX`).
+const MAX_EXTENDED: usize = 64 << 10;
 
 /// Executes the request `body`; see [`Export::compound`].
 pub(super) fn execute<C: Client + ?Sized>(
@@ -72,7 +76,23 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             | Operation::File(_)
             | Operation::Walk(_)
             | Operation::Open
+            | Operation::MakeDirectory { .. }
+            | Operation::MakeNode { .. }
+            | Operation::MakeLink { .. }
+            | Operation::Link { .. }
+            | Operation::Remove { .. }
+            | Operation::Rename { .. }
+            | Operation::SetAttributes(_)
+            | Operation::Sync { .. }
+            | Operation::Allocate(_)
+            | Operation::SetExtended { .. }
+            | Operation::RemoveExtended(_)
+            | Operation::Once { .. }
             | Operation::Other(_) => 0,
+            Operation::Create { .. } => 1,
+            Operation::Write { .. } => 4,
+            Operation::GetChange | Operation::Copy { .. } | Operation::Seek { .. } => 8,
+            Operation::GetExtended(_) | Operation::ListExtended => MAX_EXTENDED,
             Operation::GetHandle => 1 + Handle::MAX,
             Operation::GetAttributes => Attributes::SIZE,
             Operation::Read { .. } => 5,
@@ -197,7 +217,11 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             Operation::StatFileSystem => {
                 Outcome::FileSystem(attributes::file_system(&self.current()?.path.statfs()?))
             }
-            Operation::Other(_) => return Err(EOPNOTSUPP.into()),
+            Operation::GetChange => {
+                let attributes = attributes::attributes(&self.current()?.path.getattr()?);
+                Outcome::Change(attributes.change)
+            }
+            _ => return Err(EOPNOTSUPP.into()),
         };
         writer.push(operation, &outcome).map_err(|_| EOVERFLOW)
     }
@@ -285,9 +309,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         }
         label::check(client, &current.path)?;
         current.path.with_link(|target| {
-            if target.is_empty() || target.len() > proto::MAX_SYMLINK {
-                return Err(EIO);
-            }
+            let target = Target::new(target).map_err(|_| EIO)?;
             writer
                 .push(operation, &Outcome::Target(target))
                 .map_err(|_| EOVERFLOW)

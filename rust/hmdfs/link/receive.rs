@@ -8,7 +8,7 @@ use super::{
         Reply, //
     },
     serve::Incoming,
-    status_error, DownReason, Link, FEATURES, WINDOW,
+    status_error, DownReason, Link, DATA_WINDOW, FEATURES, WINDOW,
 };
 use crate::{
     control::notify,
@@ -94,6 +94,7 @@ impl Link {
             features: FEATURES,
             epoch: self.mount.epoch,
             window: WINDOW,
+            data_window: DATA_WINDOW,
         }
         .encode(&mut Encoder::new(&mut body))?;
         let header = Header::new(Kind::Notice, Opcode::Hello, 0);

@@ -13,10 +13,9 @@ use crate::{
 
 /// Encodes the operations of a request whose reply carries at most `data_limit` bytes of data.
 pub(crate) fn request(operations: &[Operation<'_>], data_limit: u32) -> Result<Request> {
-    let size = operations
-        .len()
-        .saturating_mul(RequestWriter::MAX_OPERATION_SIZE)
-        .saturating_add(2);
+    let size = operations.iter().fold(2, |size: usize, operation| {
+        size.saturating_add(operation.max_size())
+    });
     let mut body = KVVec::from_elem(0u8, size, GFP_KERNEL)?;
     let mut writer = RequestWriter::new(&mut body).map_err(|_| EMSGSIZE)?;
     for operation in operations {

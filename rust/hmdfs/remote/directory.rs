@@ -89,7 +89,7 @@ pub(crate) fn found(
     let target = match outcomes.next() {
         Ok(Outcome::Target(target)) => {
             let mut copy = KVec::new();
-            copy.extend_from_slice(target, GFP_KERNEL)?;
+            copy.extend_from_slice(target.as_bytes(), GFP_KERNEL)?;
             Some(copy)
         }
         Ok(_) => return Err(EPROTO.into()),

@@ -6,14 +6,15 @@ mod common;
 
 use common::*;
 use hmdfs_proto::{
-    Decoder, Encoder, Entry, Error, Header, Hello, Name, Operation, Outcome, ReplyReader,
-    ReplyWriter, RequestReader, RequestWriter, Status, MAX_OPERATIONS, MAX_SYMLINK,
+    AttributeName, Decoder, Encoder, Entry, Error, Header, Hello, Name, Operation, Outcome,
+    ReplyReader, ReplyWriter, RequestReader, RequestWriter, SetMode, Status, Target,
+    MAX_OPERATIONS, MAX_SYMLINK,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 fn encode_request(operations: &[Operation<'_>]) -> Vec<u8> {
-    let mut body = vec![0; 2 + operations.len() * RequestWriter::MAX_OPERATION_SIZE];
+    let mut body = vec![0; 2 + operations.iter().map(Operation::max_size).sum::<usize>()];
     let mut writer = RequestWriter::new(&mut body).unwrap();
     for operation in operations {
         writer.push(operation).unwrap();
@@ -53,11 +54,15 @@ proptest! {
     #[test]
     fn requests_survive(
         name in names(),
-        front in vec(operations(), 0..31),
-        back in vec(operations(), 0..31),
+        once in proptest::option::of(onces()),
+        front in vec(operations(), 0..30),
+        write in proptest::option::of(writes()),
+        back in vec(operations(), 0..30),
         read in proptest::option::of(reads()),
     ) {
-        let mut written = front;
+        let mut written = Vec::from_iter(once);
+        written.extend(front);
+        written.extend(write);
         written.push(Operation::Walk(Name::new(&name).unwrap()));
         written.extend(back);
         written.extend(read);
@@ -73,6 +78,20 @@ proptest! {
         let body = encode_request(&[read, operation]);
         let first = RequestReader::new(&body).unwrap().next();
         prop_assert_eq!(first, Some(Err(Error::Misplaced)));
+    }
+
+    #[test]
+    fn a_second_write_is_misplaced(write in writes(), other in writes()) {
+        let body = encode_request(&[write, other]);
+        let last = RequestReader::new(&body).unwrap().last();
+        prop_assert_eq!(last, Some(Err(Error::Misplaced)));
+    }
+
+    #[test]
+    fn once_must_come_first(once in onces(), operation in operations()) {
+        let body = encode_request(&[operation, once]);
+        let last = RequestReader::new(&body).unwrap().last();
+        prop_assert_eq!(last, Some(Err(Error::Misplaced)));
     }
 
     #[test]
@@ -111,10 +130,34 @@ proptest! {
         prop_assert!(survived);
         prop_assert!(round_trip(
             &Operation::ReadLink,
-            &Outcome::Target(&target),
-            |outcome| matches!(outcome, Outcome::Target(read) if read == target),
+            &Outcome::Target(Target::new(&target).unwrap()),
+            |outcome| matches!(outcome, Outcome::Target(read) if read.as_bytes() == target),
         ));
-        for operation in [Operation::Root, Operation::Open] {
+        let write = Operation::Write { offset: 0, length, stable: end };
+        let seek = Operation::Seek { offset: 0, hole: end };
+        let name = AttributeName::new(b"user.a").unwrap();
+        prop_assert!(round_trip(
+            &Operation::GetExtended(name),
+            &Outcome::Value(&target),
+            |outcome| matches!(outcome, Outcome::Value(read) if read == target),
+        ));
+        prop_assert!(round_trip(
+            &Operation::GetChange,
+            &Outcome::Change(length.into()),
+            |outcome| matches!(outcome, Outcome::Change(read) if read == length.into()),
+        ));
+        prop_assert!(round_trip(
+            &write,
+            &Outcome::Written(length),
+            |outcome| matches!(outcome, Outcome::Written(read) if read == length),
+        ));
+        prop_assert!(round_trip(
+            &seek,
+            &Outcome::Position(length.into()),
+            |outcome| matches!(outcome, Outcome::Position(read) if read == length.into()),
+        ));
+        let set = Operation::SetExtended { name, value: &target, mode: SetMode::Any };
+        for operation in [Operation::Root, Operation::Open, set] {
             prop_assert!(round_trip(
                 &operation,
                 &Outcome::Done,
@@ -207,8 +250,9 @@ fn what_does_not_fit_leaves_no_trace() {
     writer.push(&Operation::Root, &Outcome::Done).unwrap();
     let before = writer.len();
     let too_long = [b'x'; 30];
+    let too_long = Outcome::Target(Target::new(&too_long).unwrap());
     assert_eq!(
-        writer.push(&Operation::ReadLink, &Outcome::Target(&too_long)),
+        writer.push(&Operation::ReadLink, &too_long),
         Err(Error::TooLong)
     );
     assert_eq!(writer.len(), before);

@@ -222,6 +222,7 @@ pub fn hello(version_min: u16, version_max: u16) -> Result<Vec<u8>> {
         features: 0,
         epoch: 0x1234_5678,
         window: 64,
+        data_window: hmdfs_proto::MAX_DATA,
     };
     let mut body = [0; Hello::SIZE];
     hello

@@ -6,8 +6,9 @@
 #![allow(dead_code)]
 
 use hmdfs_proto::{
-    Attributes, Entry, FileSystem, Handle, Header, Hello, Kind, Name, Opcode, Operation, Status,
-    Timestamp, MAX_BODY, MAX_DATA, MAX_REQUESTS,
+    Allocate, AllocateMode, AttributeName, Attributes, Entry, FileSystem, Handle, Header, Hello,
+    Kind, Name, Opcode, Operation, RenameFlags, SetAttributes, SetMode, SetTime, Status, Target,
+    Timestamp, MAX_BODY, MAX_DATA, MAX_REQUESTS, MAX_SYMLINK,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -56,13 +57,15 @@ pub fn hellos() -> impl Strategy<Value = Hello> {
         any::<u64>(),
         any::<u64>(),
         1..=MAX_REQUESTS,
+        MAX_DATA..,
     )
-        .prop_map(|(versions, features, epoch, window)| Hello {
+        .prop_map(|(versions, features, epoch, window, data_window)| Hello {
             version_min: versions[0].min(versions[1]),
             version_max: versions[0].max(versions[1]),
             features,
             epoch,
             window,
+            data_window,
         })
 }
 
@@ -162,8 +165,67 @@ pub fn entries() -> impl Strategy<Value = Entry<'static>> {
         })
 }
 
-/// Every operation but `Walk`, which borrows, and `Read`, which has its own place.
+/// Names that stay for as long as the test runs.
+fn static_names() -> impl Strategy<Value = Name<'static>> {
+    names().prop_map(|name| Name::new(name.leak()).unwrap())
+}
+
+fn attribute_names() -> impl Strategy<Value = AttributeName<'static>> {
+    vec(1u8.., 1..=AttributeName::MAX).prop_map(|name| AttributeName::new(name.leak()).unwrap())
+}
+
+fn set_times() -> impl Strategy<Value = Option<SetTime>> {
+    proptest::option::of(prop_oneof![
+        Just(SetTime::Now),
+        timestamps().prop_map(SetTime::To)
+    ])
+}
+
+pub fn set_attributes() -> impl Strategy<Value = SetAttributes> {
+    (
+        any::<(Option<u16>, Option<u32>, Option<u32>)>(),
+        proptest::option::of(0..=i64::MAX as u64),
+        set_times(),
+        set_times(),
+    )
+        .prop_map(|((mode, uid, gid), size, atime, mtime)| SetAttributes {
+            mode,
+            uid,
+            gid,
+            size,
+            atime,
+            mtime,
+        })
+}
+
+fn allocations() -> impl Strategy<Value = Allocate> {
+    (
+        proptest::sample::select(vec![
+            AllocateMode::Allocate,
+            AllocateMode::PunchHole,
+            AllocateMode::ZeroRange,
+            AllocateMode::CollapseRange,
+            AllocateMode::InsertRange,
+            AllocateMode::Unshare,
+        ]),
+        any::<bool>(),
+        0..1u64 << 62,
+        0..1u64 << 62,
+    )
+        .prop_map(|(mode, keep_size, offset, length)| Allocate {
+            mode,
+            keep_size,
+            offset,
+            length,
+        })
+}
+
+/// Every operation but those that have places of their own: `Walk`, `Read`, `Write`, `Once`.
 pub fn operations() -> impl Strategy<Value = Operation<'static>> {
+    prop_oneof![plain_operations(), naming_operations(), file_operations()]
+}
+
+fn plain_operations() -> impl Strategy<Value = Operation<'static>> {
     prop_oneof![
         Just(Operation::Root),
         handles().prop_map(Operation::File),
@@ -179,8 +241,111 @@ pub fn operations() -> impl Strategy<Value = Operation<'static>> {
             }
         }),
         Just(Operation::StatFileSystem),
+        Just(Operation::GetChange),
+        Just(Operation::ListExtended),
         (200..=u8::MAX).prop_map(Operation::Other),
     ]
+}
+
+fn naming_operations() -> impl Strategy<Value = Operation<'static>> {
+    prop_oneof![
+        (static_names(), any::<u16>(), any::<bool>()).prop_map(|(name, mode, exclusive)| {
+            Operation::Create {
+                name,
+                mode,
+                exclusive,
+            }
+        }),
+        (static_names(), any::<u16>())
+            .prop_map(|(name, mode)| Operation::MakeDirectory { name, mode }),
+        (static_names(), any::<u16>(), any::<(u32, u32)>())
+            .prop_map(|(name, mode, device)| Operation::MakeNode { name, mode, device }),
+        (static_names(), vec(1u8.., 1..=MAX_SYMLINK)).prop_map(|(name, target)| {
+            Operation::MakeLink {
+                name,
+                target: Target::new(target.leak()).unwrap(),
+            }
+        }),
+        (static_names(), handles()).prop_map(|(name, file)| Operation::Link { name, file }),
+        (static_names(), handles(), any::<bool>()).prop_map(|(name, file, directory)| {
+            Operation::Remove {
+                name,
+                file,
+                directory,
+            }
+        }),
+        (
+            (static_names(), handles()),
+            (static_names(), handles()),
+            proptest::sample::select(vec![
+                RenameFlags::Replace,
+                RenameFlags::NoReplace,
+                RenameFlags::Exchange
+            ]),
+        )
+            .prop_map(|((name, file), (new_name, new_directory), flags)| {
+                Operation::Rename {
+                    name,
+                    file,
+                    new_directory,
+                    new_name,
+                    flags,
+                }
+            }),
+    ]
+}
+
+fn file_operations() -> impl Strategy<Value = Operation<'static>> {
+    let position = || 0..1u64 << 62;
+    prop_oneof![
+        set_attributes().prop_map(Operation::SetAttributes),
+        any::<bool>().prop_map(|data_only| Operation::Sync { data_only }),
+        allocations().prop_map(Operation::Allocate),
+        (
+            handles(),
+            (position(), position(), position()),
+            any::<bool>()
+        )
+            .prop_map(|(source, (source_offset, offset, length), clone)| {
+                Operation::Copy {
+                    source,
+                    source_offset,
+                    offset,
+                    length,
+                    clone,
+                }
+            }),
+        (position(), any::<bool>()).prop_map(|(offset, hole)| Operation::Seek { offset, hole }),
+        attribute_names().prop_map(Operation::GetExtended),
+        attribute_names().prop_map(Operation::RemoveExtended),
+        (
+            attribute_names(),
+            vec(any::<u8>(), 0..2000),
+            proptest::sample::select(vec![SetMode::Any, SetMode::Create, SetMode::Replace]),
+        )
+            .prop_map(|(name, value, mode)| Operation::SetExtended {
+                name,
+                value: value.leak(),
+                mode,
+            }),
+    ]
+}
+
+pub fn writes() -> impl Strategy<Value = Operation<'static>> {
+    (
+        0..=i64::MAX as u64 - MAX_DATA as u64,
+        0..=MAX_DATA,
+        any::<bool>(),
+    )
+        .prop_map(|(offset, length, stable)| Operation::Write {
+            offset,
+            length,
+            stable,
+        })
+}
+
+pub fn onces() -> impl Strategy<Value = Operation<'static>> {
+    (0..MAX_REQUESTS, 1..=u64::MAX).prop_map(|(slot, sequence)| Operation::Once { slot, sequence })
 }
 
 pub fn reads() -> impl Strategy<Value = Operation<'static>> {

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! The outcomes of a compound's operations.
+
+use crate::attributes::{Attributes, FileSystem};
+use crate::codec::{Decoder, Encoder};
+use crate::directory::Entries;
+use crate::error::{Error, Result};
+use crate::handle::Handle;
+use crate::name::Target;
+
+/// What a successful operation gave.
+#[derive(Clone, Debug)]
+pub enum Outcome<'a> {
+    /// Nothing but success.
+    Done,
+    /// Of `GetHandle`.
+    Handle(Handle),
+    /// Of `GetAttributes`.
+    Attributes(Attributes),
+    /// Of `Read`: so many bytes of data follow the body.
+    Read {
+        /// Number of bytes; less than asked for at the end of the file, and in front of a place
+        /// that cannot be read.
+        length: u32,
+        /// Whether the data reach the end of the file.
+        end_of_file: bool,
+    },
+    /// Of `ReadLink`.
+    Target(Target<'a>),
+    /// Of `ReadDirectory`.
+    Directory {
+        /// The entries.
+        entries: Entries<'a>,
+        /// Whether there are no more.
+        end_of_directory: bool,
+    },
+    /// Of `StatFileSystem`.
+    FileSystem(FileSystem),
+    /// Of `GetChange`.
+    Change(u64),
+    /// Of `Write`: so many bytes were written, fewer than there were only if no more can be.
+    Written(u32),
+    /// Of `Create`: whether the file did not exist before.
+    Created(bool),
+    /// Of `Copy`: so many bytes were copied.
+    Copied(u64),
+    /// Of `Seek`: the position found.
+    Position(u64),
+    /// Of `GetExtended`: the value.
+    Value(&'a [u8]),
+    /// Of `ListExtended`: the names, with a NUL after each.
+    Names(&'a [u8]),
+}
+
+impl<'a> Outcome<'a> {
+    pub(crate) fn decode(code: u8, payload: &'a [u8]) -> Result<Self> {
+        let mut decoder = Decoder::new(payload);
+        let outcome = match code {
+            1..=3 | 6 | 14..=22 | 26 | 28 | 29 => Outcome::Done,
+            4 => Outcome::Handle(Handle::decode(&mut decoder)?),
+            5 => Outcome::Attributes(Attributes::decode(&mut decoder)?),
+            7 => Outcome::Read {
+                length: decoder.u32()?,
+                end_of_file: decoder.u8()? != 0,
+            },
+            8 => Outcome::Target(Target::new(decoder.bytes(decoder.remaining())?)?),
+            9 => {
+                let end_of_directory = decoder.u8()? != 0;
+                Outcome::Directory {
+                    entries: Entries::new(decoder.bytes(decoder.remaining())?),
+                    end_of_directory,
+                }
+            }
+            10 => Outcome::FileSystem(FileSystem::decode(&mut decoder)?),
+            11 => Outcome::Change(decoder.u64()?),
+            12 => Outcome::Written(decoder.u32()?),
+            13 => Outcome::Created(decoder.flag()?),
+            23 => Outcome::Copied(decoder.u64()?),
+            24 => {
+                let position = decoder.u64()?;
+                i64::try_from(position).map_err(|_| Error::TooLong)?;
+                Outcome::Position(position)
+            }
+            25 => Outcome::Value(decoder.bytes(decoder.remaining())?),
+            27 => {
+                let names = decoder.bytes(decoder.remaining())?;
+                if names.last().is_some_and(|&last| last != 0) {
+                    return Err(Error::Name);
+                }
+                Outcome::Names(names)
+            }
+            _ => return Err(Error::Unknown),
+        };
+        decoder.finish()?;
+        Ok(outcome)
+    }
+
+    pub(crate) fn encode(&self, encoder: &mut Encoder<'_>) -> Result<()> {
+        match self {
+            Outcome::Done => Ok(()),
+            Outcome::Handle(handle) => handle.encode(encoder),
+            Outcome::Attributes(attributes) => attributes.encode(encoder),
+            Outcome::Read {
+                length,
+                end_of_file,
+            } => {
+                encoder.u32(*length)?;
+                encoder.flag(*end_of_file)
+            }
+            Outcome::Target(target) => encoder.bytes(target.as_bytes()),
+            // Written by `ReplyWriter::directory`, in place.
+            Outcome::Directory { .. } => Err(Error::Misplaced),
+            Outcome::FileSystem(file_system) => file_system.encode(encoder),
+            Outcome::Written(length) => encoder.u32(*length),
+            Outcome::Created(created) => encoder.flag(*created),
+            Outcome::Change(number) | Outcome::Copied(number) | Outcome::Position(number) => {
+                encoder.u64(*number)
+            }
+            Outcome::Value(bytes) | Outcome::Names(bytes) => encoder.bytes(bytes),
+        }
+    }
+}
