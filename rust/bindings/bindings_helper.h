@@ -10,6 +10,7 @@
 
 #include <linux/backing-file.h>
 #include <linux/exportfs.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
@@ -29,6 +30,7 @@
 #include "helpers/net.h"
 #include "helpers/netfs.h"
 #include "helpers/netlink.h"
+#include "helpers/page_run.h"
 #include "helpers/stack.h"
 #include "helpers/task.h"
 #include "helpers/vfs.h"

@@ -12,6 +12,7 @@
 //! lead to another one, and two devices that serve each other cannot wait for
 //! each other.
 
+mod access;
 mod attributes;
 mod compound;
 mod directory;
@@ -20,6 +21,8 @@ mod handles;
 #[cfg(HMDFS_KUNIT)]
 mod kunit;
 mod label;
+mod write;
+mod writers;
 
 use hmdfs_kapi::{
     cred,
@@ -38,6 +41,7 @@ use kernel::{
 
 use files::OpenFiles;
 use handles::Handles;
+use writers::Writers;
 
 /// The device that sent a request, as far as the export has to know it.
 pub(crate) trait Client {
@@ -119,6 +123,7 @@ pub(crate) struct Export {
     server: ARef<Credential>,
     handles: Handles,
     files: OpenFiles,
+    writers: Pin<KBox<Writers>>,
 }
 
 impl Export {
@@ -140,6 +145,7 @@ impl Export {
         let mounter = cred::prepare_creds()?;
         let server = cred::prepare_creds_without_capabilities()?;
         let files = OpenFiles::new()?;
+        let writers = KBox::pin_init(Writers::new(), GFP_KERNEL)?;
         Ok(Arc::new(
             Self {
                 root,
@@ -147,20 +153,22 @@ impl Export {
                 server,
                 handles,
                 files,
+                writers,
             },
             GFP_KERNEL,
         )?)
     }
 
-    /// Executes a compound request.
+    /// Executes a compound request that comes with the data `input`.
     ///
     /// An error means that the client broke the protocol; its link has to end. Sleeps.
     pub(crate) fn compound<C: Client + ?Sized>(
         &self,
         client: &C,
         body: &[u8],
+        input: Option<PageRun>,
     ) -> proto::Result<Response> {
-        compound::execute(self, client, body)
+        compound::execute(self, client, body, input)
     }
 
     /// Closes all files that are kept open. Sleeps.

@@ -229,11 +229,14 @@ impl Peer {
         let mut outgoing = Outgoing {
             call,
             body: request.body,
+            data: request.data,
         };
         // Nobody overtakes those who wait already.
         if self.queued.load(Relaxed) == 0 {
             match self.reserve(outgoing.call) {
-                Ok((link, id, patience)) => return link.send_call(id, patience, &outgoing.body),
+                Ok((link, id, patience)) => {
+                    return link.send_call(id, patience, &outgoing.body, outgoing.data.as_ref())
+                }
                 Err(call) => outgoing.call = call,
             }
         }
@@ -325,7 +328,7 @@ impl Peer {
     /// Sends what waits until there is no more room.
     fn run_pump(&self) {
         while self.has_room() {
-            let (link, id, patience, body) = {
+            let (link, id, patience, body, data) = {
                 let mut queue = self.queue.lock();
                 let Some(place) = queue.pop() else {
                     return;
@@ -334,12 +337,13 @@ impl Peer {
                 match self.reserve(outgoing.call) {
                     Ok((link, id, patience)) => {
                         self.queued.fetch_sub(1, Full);
-                        (link, id, patience, outgoing.body)
+                        (link, id, patience, outgoing.body, outgoing.data)
                     }
                     Err(call) => {
                         let outgoing = Outgoing {
                             call,
                             body: outgoing.body,
+                            data: outgoing.data,
                         };
                         match Place::new(outgoing) {
                             Ok(place) => queue.push_front(place),
@@ -353,7 +357,7 @@ impl Peer {
                     }
                 }
             };
-            link.send_call(id, patience, &body);
+            link.send_call(id, patience, &body, data.as_ref());
         }
     }
 

@@ -6,7 +6,11 @@
 //! [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
 use hmdfs_bindings as bindings;
-use kernel::{alloc::Flags, error::code::EOVERFLOW, prelude::*};
+use kernel::{
+    alloc::Flags,
+    error::{code::EOVERFLOW, to_result},
+    prelude::*,
+};
 
 /// Bytes in pages, for example in the page cache of a file.
 ///
@@ -73,6 +77,114 @@ impl PageRun {
         Ok(copy)
     }
 
+    /// A run of `length` bytes in pages of its own, to be filled.
+    ///
+    /// What is in them at first may be anything that was in the memory before, so all of it must
+    /// be filled before it is shown to anybody.
+    pub fn allocate(length: usize) -> Result<Self> {
+        // CAST: A constant.
+        const PAGE: usize = bindings::PAGE_SIZE as usize;
+        let mut run = Self::new();
+        let mut left = length;
+        while left != 0 {
+            let wanted = left.div_ceil(PAGE).next_power_of_two().ilog2();
+            // Large pieces where they are easily had.
+            let (page, order) = (0..=wanted.min(Self::LARGE_ORDER))
+                .rev()
+                .find_map(|order| Some((Self::allocate_page(order)?, order)))
+                .ok_or(ENOMEM)?;
+            let part = left.min(PAGE << order);
+            // CAST: At most the bytes of a large piece.
+            // SAFETY: The piece was just allocated, as one folio, and has that many bytes.
+            let pushed = unsafe { run.push(page, 0, part as u32, GFP_KERNEL) };
+            // SAFETY: The reference of the allocation; the run has taken its own.
+            unsafe { bindings::put_page(page) };
+            pushed?;
+            left = left.saturating_sub(part);
+        }
+        Ok(run)
+    }
+
+    /// Order of the largest pieces that [`Self::allocate`] asks for: 64 KiB.
+    const LARGE_ORDER: u32 = 4;
+
+    fn allocate_page(order: u32) -> Option<*mut bindings::page> {
+        // SAFETY: Whoever may sleep may allocate.
+        let page = unsafe { bindings::alloc_run_page(order) };
+        (!page.is_null()).then_some(page)
+    }
+
+    /// The run of what an iterator has left, which is not changed: of its very pages where they
+    /// can be referred to, of a copy otherwise.
+    ///
+    /// # Safety
+    ///
+    /// `iterator` must be valid, of data to be read, and its memory stay until this returns.
+    pub(crate) unsafe fn of_iterator(iterator: *const bindings::iov_iter) -> Result<Self> {
+        // SAFETY: By the function's contract; a copy of an iterator may be used in its place.
+        let mut iterator = unsafe { core::ptr::read(iterator) };
+        // SAFETY: It is valid.
+        let length = unsafe { bindings::iov_iter_count(&iterator) };
+        // SAFETY: It is valid.
+        if !unsafe { bindings::iov_iter_has_pages(&iterator) } {
+            let run = Self::allocate(length)?;
+            for bvec in &run.bvecs {
+                // SAFETY: The piece has that many bytes, and the iterator has as many left.
+                let copied = unsafe {
+                    bindings::copy_page_from_iter(
+                        bvec.bv_page,
+                        bvec.bv_offset as usize,
+                        bvec.bv_len as usize,
+                        &mut iterator,
+                    )
+                };
+                if copied != bvec.bv_len as usize {
+                    return Err(EFAULT);
+                }
+            }
+            return Ok(run);
+        }
+        let mut run = Self::new();
+        // SAFETY: By the function's contract; the callback is given the run.
+        let result = unsafe {
+            bindings::iov_iter_for_each_page(
+                &mut iterator,
+                Some(push_page),
+                (&raw mut run).cast::<c_void>(),
+            )
+        };
+        to_result(result)?;
+        if run.length != length {
+            return Err(EFAULT);
+        }
+        Ok(run)
+    }
+
+    /// Appends bytes of a page, to the last element if they follow it in the same folio.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::push`].
+    unsafe fn push_adjacent(
+        &mut self,
+        page: *mut bindings::page,
+        offset: u32,
+        length: u32,
+    ) -> Result {
+        if let Some(last) = self.bvecs.last_mut() {
+            // SAFETY: Both are valid, by the type invariant and the function's contract.
+            if unsafe { bindings::bvec_is_followed_by(last, page, offset) } {
+                let total = self.length.checked_add(length as usize).ok_or(EOVERFLOW)?;
+                // INVARIANT: The bytes are in the folio of the element, which has its reference.
+                last.bv_len = last.bv_len.checked_add(length).ok_or(EOVERFLOW)?;
+                self.length = total;
+                return Ok(());
+            }
+        }
+        // SAFETY: By the function's contract.
+        unsafe { self.push(page, offset, length, GFP_KERNEL) }
+    }
+
     /// Appends `length` bytes at `offset` of `page`, and takes a reference.
     ///
     /// # Safety
@@ -103,6 +215,25 @@ impl PageRun {
         unsafe { bindings::get_page(page) };
         self.length = total;
         Ok(())
+    }
+}
+
+/// # Safety
+///
+/// `run` must point to a [`PageRun`] that nobody else uses; for the rest see [`PageRun::push`].
+unsafe extern "C" fn push_page(
+    run: *mut c_void,
+    page: *mut bindings::page,
+    offset: usize,
+    length: usize,
+) -> c_int {
+    // SAFETY: By the function's contract.
+    let run = unsafe { &mut *run.cast::<PageRun>() };
+    // CAST: Both are below the size of a page.
+    // SAFETY: By the function's contract.
+    match unsafe { run.push_adjacent(page, offset as u32, length as u32) } {
+        Ok(()) => 0,
+        Err(error) => error.to_errno(),
     }
 }
 

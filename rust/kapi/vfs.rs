@@ -7,8 +7,6 @@
 //! elsewhere matter, looks names up one by one, and opens what it finds. The
 //! permissions that count are those of the calling task; a server acts as
 //! somebody with [`crate::cred::with_creds`].
-//!
-//! Writing data is not supported here.
 
 mod directory;
 mod entry;
@@ -19,6 +17,7 @@ mod mount;
 pub(crate) mod path;
 pub mod rename;
 mod stat;
+mod write;
 #[cfg(HMDFS_KUNIT)]
 pub mod testing;
 
@@ -29,3 +28,4 @@ pub use file::RegularFile;
 pub use mount::PrivateMount;
 pub use path::{Mask, Path};
 pub use stat::{Stat, StatFs, Timespec};
+pub use write::{Allocation, WritableFile};

@@ -41,7 +41,7 @@ pub use header::{Header, Kind, Opcode};
 pub use hello::Hello;
 pub use name::{AttributeName, Name, Target};
 pub use operation::Operation;
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Written};
 
 /// The oldest version of the protocol that this code speaks.
 pub const VERSION_MIN: u16 = 1;

@@ -22,9 +22,14 @@ pub enum Operation<'a> {
     GetHandle,
     /// The attributes of the current file.
     GetAttributes,
-    /// Opens the current file, a regular one, for reading: permissions and the
-    /// security label are checked, and it is kept at hand for [`Operation::Read`].
-    Open,
+    /// Checks that the current file, a regular one, may be opened like this: the
+    /// permissions, and the security label.
+    Open {
+        /// To be read.
+        read: bool,
+        /// To be written.
+        write: bool,
+    },
     /// Data of the current file, which follow the reply's body. Only the last
     /// operation of a compound may be this.
     Read {
@@ -56,8 +61,6 @@ pub enum Operation<'a> {
         offset: u64,
         /// Number of bytes; at most [`MAX_DATA`], and `offset + length` at most `i64::MAX`.
         length: u32,
-        /// Whether the data have to be on stable storage before the reply.
-        stable: bool,
     },
     /// Makes a regular file in the current file, a directory. It becomes the current file.
     Create {
@@ -179,6 +182,10 @@ pub enum Operation<'a> {
     Other(u8),
 }
 
+/// Bits of the argument of `Open`.
+const OPEN_READ: u8 = 1;
+const OPEN_WRITE: u8 = 2;
+
 impl<'a> Operation<'a> {
     /// Bytes in front of the arguments of each operation.
     pub const HEADER: usize = 3;
@@ -191,7 +198,7 @@ impl<'a> Operation<'a> {
             Operation::Walk(_) => 3,
             Operation::GetHandle => 4,
             Operation::GetAttributes => 5,
-            Operation::Open => 6,
+            Operation::Open { .. } => 6,
             Operation::Read { .. } => 7,
             Operation::ReadLink => 8,
             Operation::ReadDirectory { .. } => 9,
@@ -232,7 +239,6 @@ impl<'a> Operation<'a> {
             Operation::Root
             | Operation::GetHandle
             | Operation::GetAttributes
-            | Operation::Open
             | Operation::ReadLink
             | Operation::StatFileSystem
             | Operation::GetChange
@@ -240,7 +246,7 @@ impl<'a> Operation<'a> {
             | Operation::Other(_) => 0,
             Operation::File(_) => HANDLE,
             Operation::Walk(_) | Operation::GetExtended(_) | Operation::RemoveExtended(_) => NAME,
-            Operation::Sync { .. } => 1,
+            Operation::Open { .. } | Operation::Sync { .. } => 1,
             Operation::Seek { .. } => 9,
             Operation::Once { .. } => 10,
             Operation::Read { .. } | Operation::ReadDirectory { .. } | Operation::Write { .. } => {
@@ -271,7 +277,13 @@ impl<'a> Operation<'a> {
             3 => Operation::Walk(Name::decode(from)?),
             4 => Operation::GetHandle,
             5 => Operation::GetAttributes,
-            6 => Operation::Open,
+            6 => match from.u8()? {
+                bits @ 1..=3 => Operation::Open {
+                    read: bits & OPEN_READ != 0,
+                    write: bits & OPEN_WRITE != 0,
+                },
+                _ => return Err(Error::Unknown),
+            },
             7 => {
                 let (offset, length) = (position(from)?, from.u32()?);
                 if length > MAX_DATA {
@@ -293,11 +305,7 @@ impl<'a> Operation<'a> {
                 if length > MAX_DATA {
                     return Err(Error::TooLong);
                 }
-                Operation::Write {
-                    offset,
-                    length,
-                    stable: from.flag()?,
-                }
+                Operation::Write { offset, length }
             }
             13 => Operation::Create {
                 name: Name::decode(from)?,
@@ -388,7 +396,6 @@ impl<'a> Operation<'a> {
             Operation::Root
             | Operation::GetHandle
             | Operation::GetAttributes
-            | Operation::Open
             | Operation::ReadLink
             | Operation::StatFileSystem
             | Operation::GetChange
@@ -396,7 +403,11 @@ impl<'a> Operation<'a> {
             | Operation::Other(_) => Ok(()),
             Operation::File(handle) => handle.encode(encoder),
             Operation::Walk(name) => name.encode(encoder),
-            Operation::Read { offset, length } => {
+            Operation::Open { read, write } => {
+                let bits = |given: bool, bit: u8| if given { bit } else { 0 };
+                encoder.u8(bits(*read, OPEN_READ) | bits(*write, OPEN_WRITE))
+            }
+            Operation::Read { offset, length } | Operation::Write { offset, length } => {
                 encoder.u64(*offset)?;
                 encoder.u32(*length)
             }
@@ -408,15 +419,6 @@ impl<'a> Operation<'a> {
                 encoder.u64(*cookie)?;
                 encoder.u32(*limit)?;
                 encoder.flag(*plus)
-            }
-            Operation::Write {
-                offset,
-                length,
-                stable,
-            } => {
-                encoder.u64(*offset)?;
-                encoder.u32(*length)?;
-                encoder.flag(*stable)
             }
             Operation::Create {
                 name,

@@ -9,6 +9,17 @@ use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::name::Target;
 
+/// How a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Number of bytes that were written; fewer than there were only if no more could be.
+    pub length: u32,
+    /// The change attribute of the file before the write.
+    pub before: u64,
+    /// The change attribute after it. No other peer's write came between.
+    pub after: u64,
+}
+
 /// What a successful operation gave.
 #[derive(Clone, Debug)]
 pub enum Outcome<'a> {
@@ -39,8 +50,8 @@ pub enum Outcome<'a> {
     FileSystem(FileSystem),
     /// Of `GetChange`.
     Change(u64),
-    /// Of `Write`: so many bytes were written, fewer than there were only if no more can be.
-    Written(u32),
+    /// Of `Write`.
+    Written(Written),
     /// Of `Create`: whether the file did not exist before.
     Created(bool),
     /// Of `Copy`: so many bytes were copied.
@@ -74,7 +85,11 @@ impl<'a> Outcome<'a> {
             }
             10 => Outcome::FileSystem(FileSystem::decode(&mut decoder)?),
             11 => Outcome::Change(decoder.u64()?),
-            12 => Outcome::Written(decoder.u32()?),
+            12 => Outcome::Written(Written {
+                length: decoder.u32()?,
+                before: decoder.u64()?,
+                after: decoder.u64()?,
+            }),
             13 => Outcome::Created(decoder.flag()?),
             23 => Outcome::Copied(decoder.u64()?),
             24 => {
@@ -112,7 +127,11 @@ impl<'a> Outcome<'a> {
             // Written by `ReplyWriter::directory`, in place.
             Outcome::Directory { .. } => Err(Error::Misplaced),
             Outcome::FileSystem(file_system) => file_system.encode(encoder),
-            Outcome::Written(length) => encoder.u32(*length),
+            Outcome::Written(written) => {
+                encoder.u32(written.length)?;
+                encoder.u64(written.before)?;
+                encoder.u64(written.after)
+            }
             Outcome::Created(created) => encoder.flag(*created),
             Outcome::Change(number) | Outcome::Copied(number) | Outcome::Position(number) => {
                 encoder.u64(*number)

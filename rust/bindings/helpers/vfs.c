@@ -40,6 +40,11 @@ void hmdfs_helper_get_page(struct page *page)
 	get_page(page);
 }
 
+bool hmdfs_helper_inode_is_own(const struct inode *inode)
+{
+	return uid_eq(inode->i_uid, current_fsuid());
+}
+
 void hmdfs_helper_memcpy_from_page(char *to, struct page *page, size_t offset, size_t length)
 {
 	memcpy_from_page(to, page, offset, length);

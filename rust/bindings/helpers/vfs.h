@@ -19,6 +19,7 @@ bool hmdfs_helper_exportfs_may_export(const struct super_block *sb);
 loff_t hmdfs_helper_file_size(const struct file *file);
 void hmdfs_helper_get_page(struct page *page);
 void hmdfs_helper_memcpy_from_page(char *to, struct page *page, size_t offset, size_t length);
+bool hmdfs_helper_inode_is_own(const struct inode *inode);
 struct mnt_idmap *hmdfs_helper_mnt_idmap(const struct vfsmount *mnt);
 const struct cred *hmdfs_helper_override_creds(const struct cred *cred);
 void hmdfs_helper_put_page(struct page *page);

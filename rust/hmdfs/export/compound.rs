@@ -4,7 +4,7 @@
 
 use hmdfs_kapi::{
     cred,
-    errno::{ELOOP, EOPNOTSUPP},
+    errno::EOPNOTSUPP,
     page_run::PageRun,
     vfs::{Mask, Path, RegularFile},
 };
@@ -15,7 +15,7 @@ use hmdfs_proto::{
 };
 use kernel::{error::code::EOVERFLOW, prelude::*, sync::Arc};
 
-use super::{attributes, directory, label, status, Client, Export, Response};
+use super::{access, attributes, directory, label, status, write, Client, Export, Response};
 
 /// Most bytes of encoded entries in a reply, whatever the client would take.
 const MAX_LISTING: usize = 256 << 10;
@@ -29,8 +29,9 @@ pub(super) fn execute<C: Client + ?Sized>(
     export: &Export,
     client: &C,
     body: &[u8],
+    input: Option<PageRun>,
 ) -> proto::Result<Response> {
-    let size = reply_size(body)?;
+    let size = reply_size(body, input.as_ref().map_or(0, PageRun::len))?;
     let Ok(mut reply) = KVVec::from_elem(0, size, GFP_KERNEL) else {
         return Ok(Response {
             status: Status::ENOMEM,
@@ -43,6 +44,7 @@ pub(super) fn execute<C: Client + ?Sized>(
         client,
         capacity: size,
         current: None,
+        input,
         data: None,
     };
     let length = cred::with_creds(&export.server, || execution.run(body, &mut reply))?;
@@ -55,14 +57,23 @@ pub(super) fn execute<C: Client + ?Sized>(
     })
 }
 
-/// Checks all of a request, and gives how long its reply can become.
+/// Checks all of a request that comes with `input` bytes of data, and gives how long its reply can
+/// become.
 ///
 /// So a malformed request has no effect, and a short reply takes little memory.
-fn reply_size(body: &[u8]) -> proto::Result<usize> {
+fn reply_size(body: &[u8], input: usize) -> proto::Result<usize> {
     // The count, and the failure of an operation whose outcome does not fit.
     let mut size = 2 + ReplyWriter::OUTCOME_HEADER;
+    let mut written = 0;
     for operation in RequestReader::new(body)? {
-        size = usize::saturating_add(size, outcome_size(&operation?));
+        let operation = operation?;
+        if let Operation::Write { length, .. } = operation {
+            written = usize::try_from(length).map_err(|_| proto::Error::TooLong)?;
+        }
+        size = usize::saturating_add(size, outcome_size(&operation));
+    }
+    if written != input {
+        return Err(proto::Error::Misplaced);
     }
     // CAST: A megabyte.
     Ok(size.min(proto::MAX_BODY as usize))
@@ -75,7 +86,7 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             Operation::Root
             | Operation::File(_)
             | Operation::Walk(_)
-            | Operation::Open
+            | Operation::Open { .. }
             | Operation::MakeDirectory { .. }
             | Operation::MakeNode { .. }
             | Operation::MakeLink { .. }
@@ -90,7 +101,7 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             | Operation::Once { .. }
             | Operation::Other(_) => 0,
             Operation::Create { .. } => 1,
-            Operation::Write { .. } => 4,
+            Operation::Write { .. } => 20,
             Operation::GetChange | Operation::Copy { .. } | Operation::Seek { .. } => 8,
             Operation::GetExtended(_) | Operation::ListExtended => MAX_EXTENDED,
             Operation::GetHandle => 1 + Handle::MAX,
@@ -110,20 +121,25 @@ fn listing_size(limit: u32) -> usize {
         .clamp(Entry::MAX_SIZE, MAX_LISTING)
 }
 
-struct Execution<'a, C: ?Sized> {
-    export: &'a Export,
-    client: &'a C,
+/// A compound that is being executed.
+pub(super) struct Execution<'a, C: ?Sized> {
+    pub(super) export: &'a Export,
+    pub(super) client: &'a C,
     /// Bytes of the reply's buffer.
     capacity: usize,
     current: Option<Current>,
+    /// The data of the request.
+    pub(super) input: Option<PageRun>,
+    /// The data of the reply.
     data: Option<PageRun>,
 }
 
 /// The file that operations work on. It lies below the export's root.
-struct Current {
-    path: Path,
+pub(super) struct Current {
+    pub(super) path: Path,
     handle: Option<Handle>,
-    file: Option<Arc<RegularFile>>,
+    /// It, open for reading.
+    pub(super) file: Option<Arc<RegularFile>>,
 }
 
 impl Current {
@@ -135,7 +151,7 @@ impl Current {
         }
     }
 
-    fn handle(&mut self, export: &Export) -> Result<Handle> {
+    pub(super) fn handle(&mut self, export: &Export) -> Result<Handle> {
         match self.handle {
             Some(handle) => Ok(handle),
             None => {
@@ -190,8 +206,8 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             Operation::GetAttributes => {
                 Outcome::Attributes(attributes::attributes(&self.current()?.path.getattr()?))
             }
-            Operation::Open => {
-                self.open()?;
+            Operation::Open { read, write } => {
+                self.open(*read, *write)?;
                 Outcome::Done
             }
             Operation::Read { offset, length } => self.read(*offset, *length)?,
@@ -218,21 +234,31 @@ impl<C: Client + ?Sized> Execution<'_, C> {
                 Outcome::FileSystem(attributes::file_system(&self.current()?.path.statfs()?))
             }
             Operation::GetChange => {
-                let attributes = attributes::attributes(&self.current()?.path.getattr()?);
-                Outcome::Change(attributes.change)
+                Outcome::Change(write::change(self.current()?)?)
             }
+            Operation::Write { offset, length } => self.write(*offset, *length)?,
+            Operation::Sync { data_only } => self.sync(*data_only)?,
+            Operation::Allocate(allocate) => self.allocate(allocate)?,
+            Operation::Copy {
+                source,
+                source_offset,
+                offset,
+                length,
+                clone,
+            } => self.copy(source, *source_offset, *offset, *length, *clone)?,
+            Operation::Seek { offset, hole } => self.seek(*offset, *hole)?,
             _ => return Err(EOPNOTSUPP.into()),
         };
         writer.push(operation, &outcome).map_err(|_| EOVERFLOW)
     }
 
     /// The current file; [`EBADF`] when no operation has set it.
-    fn current(&mut self) -> Result<&mut Current> {
+    pub(super) fn current(&mut self) -> Result<&mut Current> {
         self.current.as_mut().ok_or(EBADF)
     }
 
     /// The file of a handle.
-    fn file(&self, handle: &Handle) -> Result<Current> {
+    pub(super) fn file(&self, handle: &Handle) -> Result<Current> {
         let export = self.export;
         let kept = export.files.regular(handle);
         let current = if let Some(file) = kept.filter(|file| !file.path().is_unlinked()) {
@@ -255,42 +281,26 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         Ok(current)
     }
 
-    /// Opens the current file, or finds it open, after all checks.
-    fn open(&mut self) -> Result<Arc<RegularFile>> {
-        let (client, export) = (self.client, self.export);
+    /// Checks that the current file may be opened like this.
+    fn open(&mut self, read: bool, write: bool) -> Result {
+        let client = self.client;
         let current = self.current()?;
-        if current.path.is_dir() {
-            return Err(EISDIR);
+        write::check_regular(current)?;
+        if read {
+            access::check_open(client, &current.path, Mask::Read)?;
         }
-        if current.path.is_symlink() {
-            return Err(ELOOP.into());
+        if write {
+            access::check_open(client, &current.path, Mask::Write)?;
         }
-        if !current.path.is_reg() {
-            return Err(EACCES);
-        }
-        current.path.inode_permission(Mask::Read)?;
-        label::check(client, &current.path)?;
-        if let Some(file) = &current.file {
-            return Ok(file.clone());
-        }
-        let handle = current.handle(export)?;
-        let file = match export.files.regular(&handle) {
-            Some(file) => file,
-            None => {
-                let file = Arc::new(
-                    RegularFile::open(&current.path, &export.server)?,
-                    GFP_KERNEL,
-                )?;
-                export.files.keep_regular(&handle, &file);
-                file
-            }
-        };
-        current.file = Some(file.clone());
-        Ok(file)
+        Ok(())
     }
 
     fn read(&mut self, offset: u64, length: u32) -> Result<Outcome<'static>> {
-        let file = self.open()?;
+        let client = self.client;
+        let current = self.current()?;
+        write::check_regular(current)?;
+        access::check_use(client, &current.path, Mask::Read)?;
+        let file = self.keep_open()?;
         let data = file.splice_read(offset, usize::try_from(length)?)?;
         let read = u32::try_from(data.len())?;
         let reached = offset.saturating_add(read.into());

@@ -62,7 +62,7 @@ fn request(operations: &[Operation<'_>]) -> Result<KVVec<u8>> {
 
 fn call(export: &Export, device: &Device, operations: &[Operation<'_>]) -> Result<Response> {
     export
-        .compound(device, &request(operations)?)
+        .compound(device, &request(operations)?, None)
         .map_err(|_| EINVAL)
 }
 
@@ -185,7 +185,8 @@ mod tests {
             walk(b"photo"),
             Operation::GetHandle,
             Operation::GetAttributes,
-            Operation::Open,
+            Operation::Open {
+ read: true, write: false },
             READ_ALL,
         ];
         let response = call(&export, &TRUSTED, &operations)?;
@@ -352,7 +353,7 @@ mod tests {
                     _ => false,
                 };
                 let expected = if allowed { Status::Ok } else { Status::EACCES };
-                let opened = [Operation::Root, walk(name), Operation::Open];
+                let opened = [Operation::Root, walk(name), Operation::Open { read: true, write: false }];
                 assert!(call_status(&export, &device, &opened)? == expected);
                 // The file may be open by now, for somebody else.
                 let read = [Operation::Root, walk(name), READ_ALL];
@@ -404,7 +405,7 @@ mod tests {
         }
         let through = [Operation::Root, walk(b"link"), walk(b"x")];
         assert!(call_status(&export, &TRUSTED, &through)? == Status::ENOTDIR);
-        let opened = [Operation::Root, walk(b"link"), Operation::Open];
+        let opened = [Operation::Root, walk(b"link"), Operation::Open { read: true, write: false }];
         assert!(call_status(&export, &TRUSTED, &opened)? == Status::ELOOP);
         // The default label is too high for this one.
         let device = Device {
@@ -482,14 +483,14 @@ mod tests {
     fn nonsense_is_refused() -> Result {
         let tree = Tree::new()?;
         let export = export(&tree)?;
-        assert!(export.compound(&TRUSTED, &[]).is_err());
+        assert!(export.compound(&TRUSTED, &[], None).is_err());
         assert!(export.compound(&TRUSTED, &[1, 0]).is_err());
         assert!(export.compound(&TRUSTED, &[0xff; 100]).is_err());
         for (operations, expected) in [
             (&[Operation::GetAttributes][..], Status::EBADF),
             (&[Operation::Other(99)], Status::EOPNOTSUPP),
             (&[Operation::Root, walk(b"missing")], Status::ENOENT),
-            (&[Operation::Root, Operation::Open], Status::EISDIR),
+            (&[Operation::Root, Operation::Open { read: true, write: false }], Status::EISDIR),
             (&[Operation::Root, Operation::ReadLink], Status::EINVAL),
         ] {
             assert!(call_status(&export, &TRUSTED, operations)? == expected);

@@ -23,6 +23,7 @@ use hmdfs_kapi::{
         EKEYEXPIRED, //
     },
     memalloc::NofsScope,
+    page_run::PageRun,
     net::{
         socket::Received,
         tls, //
@@ -247,18 +248,35 @@ impl Link {
         }
         let compound = header.opcode == Opcode::Compound;
         let mut body = KVVec::new();
+        let mut data = None;
         if compound {
-            if header.data != 0 || usize_of(header.body) > crate::peer::MAX_REQUEST_BODY {
+            if usize_of(header.body) > crate::peer::MAX_REQUEST_BODY {
                 return Err(violation("request too long"));
             }
             self.counters.requests_received.add(1);
             body = KVVec::from_elem(0, usize_of(header.body), GFP_KERNEL)
                 .map_err(|_| End(DownReason::IoError, no_memory()))?;
             self.fill(&mut body)?;
+            if header.data != 0 {
+                data = Some(self.receive_run(usize_of(header.data))?);
+            }
         } else {
             self.skip_rest(&header)?;
         }
-        Incoming::queue(self, header, body).map_err(|_| End(DownReason::IoError, no_memory()))
+        Incoming::queue(self, header, body, data).map_err(|_| End(DownReason::IoError, no_memory()))
+    }
+
+    /// Receives the data of a request.
+    fn receive_run(&self, length: usize) -> Result<PageRun, End> {
+        let mut run =
+            PageRun::allocate(length).map_err(|_| End(DownReason::IoError, no_memory()))?;
+        let mut at = 0;
+        while at < length {
+            let received = self.socket.receive_pages(&mut run, at);
+            at = at.saturating_add(self.arrived(received)?);
+            self.flowed.store(self.now().max(1), Relaxed);
+        }
+        Ok(run)
     }
 
     fn receive_header(&self) -> Result<Header, End> {

@@ -2,6 +2,7 @@
 
 //! What the rest of the file system hands to a peer, and gets back.
 
+use hmdfs_kapi::page_run::PageRun;
 use kernel::{
     iov::IovIterDest,
     prelude::*, //
@@ -11,6 +12,8 @@ use kernel::{
 pub(crate) struct Request {
     /// The body, made with `proto::RequestWriter`.
     pub(crate) body: KVVec<u8>,
+    /// The data after it, of a compound that writes.
+    pub(crate) data: Option<PageRun>,
     /// Most bytes of data that the reply may carry; zero when none are expected.
     pub(crate) data_limit: u32,
 }

@@ -63,12 +63,12 @@ impl Sender {
 impl Link {
     /// Sends a call that [`Link::reserve`] gave the identifier for. Failing ends
     /// the link, and with it the call.
-    pub(crate) fn send_call(&self, id: u64, patience: u32, body: &[u8]) {
+    pub(crate) fn send_call(&self, id: u64, patience: u32, body: &[u8], data: Option<&PageRun>) {
         let mut header = Header::new(Kind::Request, Opcode::Compound, id);
         // The peer must not give up before this side does.
         header.patience = patience.saturating_add(EXTENSION);
         // The link has ended, which the call is told.
-        let _ = self.send(header, body, None);
+        let _ = self.send(header, body, data);
     }
 
     /// Sends a message; its lengths are filled in. An error means that the link

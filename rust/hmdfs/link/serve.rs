@@ -42,6 +42,7 @@ pub(super) struct Incoming {
     link: Arc<Link>,
     header: Header,
     body: KVVec<u8>,
+    data: Option<PageRun>,
     arrived: Instant<Monotonic>,
 }
 
@@ -51,13 +52,19 @@ impl_has_work! {
 
 impl Incoming {
     /// Leaves a request, which [`Link::hold_request`] allowed, to the workers.
-    pub(super) fn queue(link: &Arc<Link>, header: Header, body: KVVec<u8>) -> Result {
+    pub(super) fn queue(
+        link: &Arc<Link>,
+        header: Header,
+        body: KVVec<u8>,
+        data: Option<PageRun>,
+    ) -> Result {
         let incoming = KBox::pin_init(
             pin_init!(Self {
                 work <- new_work!("Incoming::work"),
                 link: link.clone(),
                 header,
                 body,
+                data,
                 arrived: Instant::now(),
             }),
             GFP_KERNEL,
@@ -72,7 +79,9 @@ impl Incoming {
         patience != 0 && self.arrived.elapsed().as_millis() >= patience
     }
 
-    fn serve(&self) {
+    fn serve(mut self: Pin<KBox<Self>>) {
+        // Whatever a peer sent is given back before anything is sent to it, which may take long.
+        let data = self.as_mut().project().data.take();
         let link = &self.link;
         if !link.is_up() {
             return;
@@ -83,7 +92,7 @@ impl Incoming {
         if self.is_too_old() {
             return self.reply(Status::ETIMEDOUT, &[], None);
         }
-        match link.mount.export.compound(&*link.peer, &self.body) {
+        match link.mount.export.compound(&*link.peer, &self.body, data) {
             Ok(response) => self.reply(response.status, &response.body, response.data.as_ref()),
             Err(error) => {
                 pr_warn!(

@@ -78,6 +78,7 @@ impl Completion for Probe {
 fn request(mark: u8) -> Result<Request> {
     Ok(Request {
         body: KVVec::from_elem(mark, 1, GFP_KERNEL)?,
+        data: None,
         data_limit: 0,
     })
 }
@@ -92,6 +93,7 @@ fn outgoing(ends: &Arc<Ends>, mark: u8) -> Result<Outgoing> {
     Ok(Outgoing {
         call,
         body: request.body,
+        data: None,
     })
 }
 
@@ -164,6 +166,7 @@ mod tests {
         assert!(ends.is(1, ENOTCONN.error()));
         let long = Request {
             body: KVVec::from_elem(0, super::super::MAX_REQUEST_BODY + 1, GFP_KERNEL)?,
+            data: None,
             data_limit: 0,
         };
         peer.call(long, probe(&ends)?);

@@ -4,6 +4,7 @@
 
 use super::call::Call;
 use core::mem;
+use hmdfs_kapi::page_run::PageRun;
 use kernel::prelude::*;
 
 /// A call that was not sent.
@@ -12,6 +13,8 @@ pub(crate) struct Outgoing {
     pub(crate) call: Call,
     /// The body of the request.
     pub(crate) body: KVVec<u8>,
+    /// The data after it.
+    pub(crate) data: Option<PageRun>,
 }
 
 /// A place in the queue.

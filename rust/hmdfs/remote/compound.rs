@@ -23,7 +23,11 @@ pub(crate) fn request(operations: &[Operation<'_>], data_limit: u32) -> Result<R
     }
     let length = writer.len();
     body.truncate(length);
-    Ok(Request { body, data_limit })
+    Ok(Request {
+        body,
+        data: None,
+        data_limit,
+    })
 }
 
 /// Sends the operations and waits for the reply; see [`Peer::call_sync`] for errors.

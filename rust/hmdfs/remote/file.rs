@@ -89,7 +89,10 @@ fn open_as(mount: &Mount, inode: &Inode, node: &Node, path: &[Operation<'_>]) ->
         &[
             Operation::GetHandle,
             Operation::GetAttributes,
-            Operation::Open,
+            Operation::Open {
+                read: true,
+                write: false,
+            },
         ],
         GFP_KERNEL,
     )?;

@@ -215,6 +215,27 @@ impl Socket {
         received
     }
 
+    /// As [`Socket::receive`], into the bytes of `run` from `from` on.
+    pub fn receive_pages(&self, run: &mut PageRun, from: usize) -> Result<Received> {
+        let vectors = run.bio_vecs();
+        let mut message = bindings::msghdr::default();
+        // SAFETY: The vectors outlive `message`, and have as many bytes as the run says; the
+        // pages may be written to, because `run` is exclusive.
+        unsafe {
+            bindings::iov_iter_bvec(
+                &raw mut message.msg_iter,
+                bindings::ITER_DEST,
+                vectors.as_ptr(),
+                vectors.len(),
+                run.len(),
+            )
+        };
+        // SAFETY: The iterator is valid; this stops at its end.
+        unsafe { bindings::iov_iter_advance(&raw mut message.msg_iter, from) };
+        // SAFETY: The iterator is of pages that may be written to.
+        unsafe { self.receive_message(&mut message) }
+    }
+
     /// # Safety
     ///
     /// The iterator of `message` must be of kernel memory that may be written to.

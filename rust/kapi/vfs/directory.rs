@@ -38,7 +38,13 @@ impl DirectoryFile {
         if !path.is_dir() {
             return Err(ENOTDIR);
         }
-        OpenFile::open(path, cred).map(Self)
+        OpenFile::open(path, bindings::O_RDONLY, cred).map(Self)
+    }
+
+    /// Waits until the directory is on stable storage; C: `vfs_fsync`.
+    pub fn fsync(&self) -> Result {
+        // SAFETY: The file is valid.
+        to_result(unsafe { bindings::vfs_fsync(self.0.as_raw(), 0) })
     }
 
     /// Goes to a position that [`Self::iterate`] gave, or to 0, the beginning; C: `vfs_llseek`.

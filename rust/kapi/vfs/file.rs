@@ -34,12 +34,13 @@ unsafe impl Send for OpenFile {}
 unsafe impl Sync for OpenFile {}
 
 impl OpenFile {
-    /// Opens for reading, as the user of `cred`; C: `dentry_open`.
-    pub(super) fn open(path: &Path, cred: &Credential) -> Result<Self> {
-        const FLAGS: c_int = (bindings::O_RDONLY | bindings::O_LARGEFILE) as c_int;
+    /// Opens with `flags`, as the user of `cred`; C: `dentry_open`.
+    pub(super) fn open(path: &Path, flags: u32, cred: &Credential) -> Result<Self> {
+        // CAST: All flags are low bits.
+        let flags = (flags | bindings::O_LARGEFILE) as c_int;
         // SAFETY: Path and credentials are valid; the file takes its own references.
         let file =
-            from_err_ptr(unsafe { bindings::dentry_open(path.as_raw(), FLAGS, cred.as_ptr()) })?;
+            from_err_ptr(unsafe { bindings::dentry_open(path.as_raw(), flags, cred.as_ptr()) })?;
         // INVARIANT: That is what was done.
         NonNull::new(file).map(Self).ok_or(EINVAL)
     }
@@ -90,12 +91,43 @@ impl RegularFile {
         to_result(unsafe {
             bindings::break_lease(path.inode(), bindings::O_RDONLY | bindings::O_NONBLOCK)
         })?;
-        OpenFile::open(path, cred).map(Self)
+        OpenFile::open(path, bindings::O_RDONLY, cred).map(Self)
     }
 
     /// The file's path.
     pub fn path(&self) -> Path {
         (*self.0.path()).clone()
+    }
+
+    pub(super) fn as_raw(&self) -> *mut bindings::file {
+        self.0.as_raw()
+    }
+
+    /// Waits until the file is on stable storage; C: `vfs_fsync`.
+    ///
+    /// With `data_only`, what is needed to read the data again is enough.
+    pub fn fsync(&self, data_only: bool) -> Result {
+        // SAFETY: The file is valid.
+        to_result(unsafe { bindings::vfs_fsync(self.0.as_raw(), data_only.into()) })
+    }
+
+    /// The next data, or hole, from `offset` on; C: `vfs_llseek` with `SEEK_DATA`, `SEEK_HOLE`.
+    ///
+    /// [`ENXIO`] when there is none.
+    pub fn seek(&self, offset: u64, hole: bool) -> Result<u64> {
+        let whence = if hole {
+            bindings::SEEK_HOLE
+        } else {
+            bindings::SEEK_DATA
+        };
+        // SAFETY: The file is valid. Its position changes, which nothing here uses.
+        let found = unsafe {
+            bindings::vfs_llseek(self.0.as_raw(), i64::try_from(offset)?, whence as c_int)
+        };
+        u64::try_from(found).map_err(|_| {
+            // CAST: A negative result is an error number.
+            Error::from_errno(found as c_int)
+        })
     }
 
     /// The file's size in bytes, now; C: `i_size_read`.

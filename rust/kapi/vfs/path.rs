@@ -14,11 +14,13 @@ use kernel::{
     types::ScopeGuard,
 };
 
-/// What [`Path::inode_permission`] asks for; C: `MAY_READ`, `MAY_EXEC`.
+/// What [`Path::inode_permission`] asks for; C: `MAY_READ`...
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mask {
     /// To read a file or list a directory.
     Read,
+    /// To write a file or change a directory.
+    Write,
     /// To execute a file or look up names in a directory.
     Exec,
 }
@@ -238,6 +240,7 @@ impl Path {
     pub fn inode_permission(&self, mask: Mask) -> Result {
         let mask = match mask {
             Mask::Read => bindings::MAY_READ,
+            Mask::Write => bindings::MAY_WRITE,
             Mask::Exec => bindings::MAY_EXEC,
         };
         // SAFETY: The inode is valid, and the map is that of the path's mount.
@@ -245,6 +248,12 @@ impl Path {
             // CAST: One of the lowest three bits.
             bindings::inode_permission(self.idmap(), self.inode(), mask as c_int)
         })
+    }
+
+    /// Whether the file belongs to the user as whom the task acts on files (`fsuid`).
+    pub fn is_own(&self) -> bool {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::inode_is_own(self.inode()) }
     }
 
     /// Reads an extended attribute into `value` and gives its length; C: `vfs_getxattr`.

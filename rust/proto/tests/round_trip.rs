@@ -7,7 +7,7 @@ mod common;
 use common::*;
 use hmdfs_proto::{
     AttributeName, Decoder, Encoder, Entry, Error, Header, Hello, Name, Operation, Outcome,
-    ReplyReader, ReplyWriter, RequestReader, RequestWriter, SetMode, Status, Target,
+    ReplyReader, ReplyWriter, RequestReader, RequestWriter, SetMode, Status, Target, Written,
     MAX_OPERATIONS, MAX_SYMLINK,
 };
 use proptest::collection::vec;
@@ -133,7 +133,8 @@ proptest! {
             &Outcome::Target(Target::new(&target).unwrap()),
             |outcome| matches!(outcome, Outcome::Target(read) if read.as_bytes() == target),
         ));
-        let write = Operation::Write { offset: 0, length, stable: end };
+        let write = Operation::Write { offset: 0, length };
+        let written = Written { length, before: attributes.change, after: attributes.ino };
         let seek = Operation::Seek { offset: 0, hole: end };
         let name = AttributeName::new(b"user.a").unwrap();
         prop_assert!(round_trip(
@@ -148,8 +149,8 @@ proptest! {
         ));
         prop_assert!(round_trip(
             &write,
-            &Outcome::Written(length),
-            |outcome| matches!(outcome, Outcome::Written(read) if read == length),
+            &Outcome::Written(written),
+            |outcome| matches!(outcome, Outcome::Written(read) if read == written),
         ));
         prop_assert!(round_trip(
             &seek,
@@ -157,7 +158,7 @@ proptest! {
             |outcome| matches!(outcome, Outcome::Position(read) if read == length.into()),
         ));
         let set = Operation::SetExtended { name, value: &target, mode: SetMode::Any };
-        for operation in [Operation::Root, Operation::Open, set] {
+        for operation in [Operation::Root, Operation::Open { read: true, write: end }, set] {
             prop_assert!(round_trip(
                 &operation,
                 &Outcome::Done,

@@ -231,7 +231,7 @@ fn plain_operations() -> impl Strategy<Value = Operation<'static>> {
         handles().prop_map(Operation::File),
         Just(Operation::GetHandle),
         Just(Operation::GetAttributes),
-        Just(Operation::Open),
+        (any::<bool>(), any::<bool>()).prop_map(|(read, write)| Operation::Open { read: read || !write, write }),
         Just(Operation::ReadLink),
         (any::<u64>(), any::<u32>(), any::<bool>()).prop_map(|(cookie, limit, plus)| {
             Operation::ReadDirectory {
@@ -332,16 +332,8 @@ fn file_operations() -> impl Strategy<Value = Operation<'static>> {
 }
 
 pub fn writes() -> impl Strategy<Value = Operation<'static>> {
-    (
-        0..=i64::MAX as u64 - MAX_DATA as u64,
-        0..=MAX_DATA,
-        any::<bool>(),
-    )
-        .prop_map(|(offset, length, stable)| Operation::Write {
-            offset,
-            length,
-            stable,
-        })
+    (0..=i64::MAX as u64 - MAX_DATA as u64, 0..=MAX_DATA)
+        .prop_map(|(offset, length)| Operation::Write { offset, length })
 }
 
 pub fn onces() -> impl Strategy<Value = Operation<'static>> {

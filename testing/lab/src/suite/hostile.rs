@@ -115,7 +115,8 @@ fn an_honest_client_is_served(fleet: &mut Fleet) -> Result<()> {
     let steps = [
         Operation::Root,
         Operation::Walk(name),
-        Operation::Open,
+        Operation::Open {
+ read: true, write: false },
         read,
     ];
     same("the status of a read", honest.compound(&steps)?, 0)?;

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The operations that change or inspect the data of a regular file.
+
+use hmdfs_kapi::{
+    errno::ELOOP,
+    page_run::PageRun,
+    vfs::{Allocation, DirectoryFile, Mask, RegularFile},
+};
+use hmdfs_proto::{Allocate, AllocateMode, Handle, Outcome, Written};
+use kernel::{prelude::*, sync::Arc};
+
+use super::{
+    access, attributes,
+    compound::{Current, Execution},
+    writers, Client,
+};
+
+impl<'a, C: Client + ?Sized> Execution<'a, C> {
+    /// Writes the request's data to the current file.
+    pub(super) fn write(&mut self, offset: u64, length: u32) -> Result<Outcome<'static>> {
+        // Decoding has seen to it that there is one write, with as much data as it says.
+        let data = self.input.take().unwrap_or_else(PageRun::new);
+        if data.len() != usize::try_from(length)? {
+            return Err(EINVAL);
+        }
+        let (client, export) = (self.client, self.export);
+        let current = self.current()?;
+        check_regular(current)?;
+        access::check_use(client, &current.path, Mask::Write)?;
+        let writer = export.writers.open(&current.path, &export.server)?;
+        let turn = writer.turn.lock();
+        let before = change(current)?;
+        let written = writer.file.write(offset, &data)?;
+        let after = change(current)?;
+        drop(turn);
+        Ok(Outcome::Written(Written {
+            length: u32::try_from(written)?,
+            before,
+            after,
+        }))
+    }
+
+    /// Waits until the current file is on stable storage.
+    pub(super) fn sync(&mut self, data_only: bool) -> Result<Outcome<'static>> {
+        let export = self.export;
+        let current = self.current()?;
+        if current.path.is_dir() {
+            DirectoryFile::open(&current.path, &export.server)?.fsync()?;
+        } else {
+            check_regular(current)?;
+            self.keep_open()?.fsync(data_only)?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Allocates or frees space of the current file.
+    pub(super) fn allocate(&mut self, allocate: &Allocate) -> Result<Outcome<'static>> {
+        let writer = self.writer()?;
+        let what = match allocate.mode {
+            AllocateMode::Allocate => Allocation::Allocate,
+            AllocateMode::PunchHole => Allocation::PunchHole,
+            AllocateMode::ZeroRange => Allocation::ZeroRange,
+            AllocateMode::CollapseRange => Allocation::CollapseRange,
+            AllocateMode::InsertRange => Allocation::InsertRange,
+            AllocateMode::Unshare => Allocation::Unshare,
+        };
+        let _turn = writer.turn.lock();
+        writer
+            .file
+            .fallocate(what, allocate.keep_size, allocate.offset, allocate.length)?;
+        Ok(Outcome::Done)
+    }
+
+    /// Copies from the file `source` to the current file.
+    pub(super) fn copy(
+        &mut self,
+        source: &Handle,
+        source_offset: u64,
+        offset: u64,
+        length: u64,
+        clone: bool,
+    ) -> Result<Outcome<'static>> {
+        let (client, export) = (self.client, self.export);
+        let source = self.file(source)?;
+        check_regular(&source)?;
+        access::check_use(client, &source.path, Mask::Read)?;
+        let from = RegularFile::open(&source.path, &export.server)?;
+        let writer = self.writer()?;
+        let _turn = writer.turn.lock();
+        let copied = if clone {
+            writer.file.clone_from(&from, source_offset, offset, length)?
+        } else {
+            writer.file.copy_from(&from, source_offset, offset, length)?
+        };
+        Ok(Outcome::Copied(copied))
+    }
+
+    /// Finds the next data or hole of the current file.
+    pub(super) fn seek(&mut self, offset: u64, hole: bool) -> Result<Outcome<'static>> {
+        let client = self.client;
+        let current = self.current()?;
+        check_regular(current)?;
+        access::check_use(client, &current.path, Mask::Read)?;
+        Ok(Outcome::Position(self.keep_open()?.seek(offset, hole)?))
+    }
+
+    /// The current file, open for writing, after all checks.
+    fn writer(&mut self) -> Result<writers::Use<'a>> {
+        let (client, export) = (self.client, self.export);
+        let current = self.current()?;
+        check_regular(current)?;
+        access::check_use(client, &current.path, Mask::Write)?;
+        export.writers.open(&current.path, &export.server)
+    }
+
+    /// The current file, regular and checked, open for reading; it stays so for a while.
+    pub(super) fn keep_open(&mut self) -> Result<Arc<RegularFile>> {
+        let export = self.export;
+        let current = self.current()?;
+        if let Some(file) = &current.file {
+            return Ok(file.clone());
+        }
+        let handle = current.handle(export)?;
+        let file = match export.files.regular(&handle) {
+            Some(file) => file,
+            None => {
+                let file = Arc::new(
+                    RegularFile::open(&current.path, &export.server)?,
+                    GFP_KERNEL,
+                )?;
+                export.files.keep_regular(&handle, &file);
+                file
+            }
+        };
+        current.file = Some(file.clone());
+        Ok(file)
+    }
+}
+
+/// Checks that a file is a regular one.
+pub(super) fn check_regular(current: &Current) -> Result {
+    if current.path.is_dir() {
+        return Err(EISDIR);
+    }
+    if current.path.is_symlink() {
+        return Err(ELOOP.into());
+    }
+    if !current.path.is_reg() {
+        return Err(EACCES);
+    }
+    Ok(())
+}
+
+/// The change attribute of a file.
+pub(super) fn change(current: &Current) -> Result<u64> {
+    Ok(attributes::attributes(&current.path.getattr()?).change)
+}
