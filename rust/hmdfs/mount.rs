@@ -37,7 +37,10 @@ use crate::{
     local,
     node::{Inode, InodeRef, Node},
     peer::Peers,
-    remote::compound::{self, Outcomes},
+    remote::{
+        self,
+        compound::{self, Outcomes},
+    },
     validity::Validity,
     view::{self, DentryOps, View},
 };
@@ -317,7 +320,10 @@ impl fs::FileSystem for Hmdfs {
     }
 
     fn sync_fs(mount: ArcBorrow<'_, Mount>) -> Result {
-        mount.root.sync_filesystem()
+        // Both are tried, whatever happens to the other.
+        let remote = remote::write::sync(&mount);
+        mount.root.sync_filesystem()?;
+        remote
     }
 
     fn statfs(inode: &Inode) -> Result<StatFs> {

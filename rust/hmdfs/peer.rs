@@ -119,6 +119,9 @@ pub(crate) struct Peer {
     queue: Mutex<Queue>,
     /// Length of the queue; changed with `queue` locked.
     queued: Atomic<u32>,
+    /// Whether something was changed there since the peer was last asked to bring everything to
+    /// stable storage; 0 or 1.
+    unsynced: Atomic<u32>,
     #[pin]
     pump: Work<Peer>,
 }
@@ -144,6 +147,7 @@ impl Peer {
                 up: Atomic::new(0),
                 queue <- new_mutex!(Queue::default(), "Peer::queue"),
                 queued: Atomic::new(0),
+                unsynced: Atomic::new(0),
                 pump <- new_work!("Peer::pump"),
             }),
             GFP_KERNEL,
@@ -195,6 +199,17 @@ impl Peer {
     /// Number of links that are up.
     pub(crate) fn links_up(&self) -> u32 {
         self.up.load(Relaxed)
+    }
+
+    /// Something was changed there, which may not be on stable storage.
+    pub(crate) fn set_unsynced(&self) {
+        self.unsynced.store(1, Relaxed);
+    }
+
+    /// Whether something may have to be brought to stable storage there. The caller sees to that,
+    /// or says [`Peer::set_unsynced`] again.
+    pub(crate) fn take_unsynced(&self) -> bool {
+        self.unsynced.xchg(0, Full) != 0
     }
 
     /// Asks the peer, and waits for its reply. Data that follow it are in

@@ -5,12 +5,18 @@
 //! A read goes, in this order: the netfs library -> [`mod@file`]`::issue_read` ->
 //! `peer::Peer::call` -> the peer -> the receive thread, which decrypts into the
 //! pages of the read -> `file::ReadCompletion::complete`.
+//!
+//! A write ends in the page cache. When it is written back, the pages go, in this order: the
+//! netfs library -> `write::issue_write` -> `peer::Peer::call`, which sends them -> the peer ->
+//! `write::WriteCompletion::complete`.
 
 pub(crate) mod compound;
 pub(crate) mod directory;
 pub(crate) mod file;
 pub(crate) mod gather;
 pub(crate) mod inode;
+mod space;
 mod symlink;
+pub(crate) mod write;
 
 pub(crate) use inode::Node;

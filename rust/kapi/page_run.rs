@@ -82,8 +82,7 @@ impl PageRun {
     /// What is in them at first may be anything that was in the memory before, so all of it must
     /// be filled before it is shown to anybody.
     pub fn allocate(length: usize) -> Result<Self> {
-        // CAST: A constant.
-        const PAGE: usize = bindings::PAGE_SIZE as usize;
+        const PAGE: usize = bindings::PAGE_SIZE;
         let mut run = Self::new();
         let mut left = length;
         while left != 0 {

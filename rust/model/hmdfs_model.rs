@@ -18,6 +18,7 @@
 
 pub mod calls;
 pub mod change;
+pub mod content;
 pub mod handle;
 pub mod link;
 pub mod security;

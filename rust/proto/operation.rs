@@ -177,6 +177,8 @@ pub enum Operation<'a> {
         /// One more than that of the compound before it in the slot; from 1 on.
         sequence: u64,
     },
+    /// Waits until all of the file system that holds the current file is on stable storage.
+    SyncFileSystem,
     /// One that this version does not know; its outcome is
     /// [`crate::Status::EOPNOTSUPP`].
     Other(u8),
@@ -222,6 +224,7 @@ impl<'a> Operation<'a> {
             Operation::ListExtended => 27,
             Operation::RemoveExtended(_) => 28,
             Operation::Once { .. } => 29,
+            Operation::SyncFileSystem => 30,
             Operation::Other(code) => *code,
         }
     }
@@ -243,6 +246,7 @@ impl<'a> Operation<'a> {
             | Operation::StatFileSystem
             | Operation::GetChange
             | Operation::ListExtended
+            | Operation::SyncFileSystem
             | Operation::Other(_) => 0,
             Operation::File(_) => HANDLE,
             Operation::Walk(_) | Operation::GetExtended(_) | Operation::RemoveExtended(_) => NAME,
@@ -385,6 +389,7 @@ impl<'a> Operation<'a> {
                 }
                 Operation::Once { slot, sequence }
             }
+            30 => Operation::SyncFileSystem,
             other => return Ok(Operation::Other(other)),
         };
         decoder.finish()?;
@@ -400,6 +405,7 @@ impl<'a> Operation<'a> {
             | Operation::StatFileSystem
             | Operation::GetChange
             | Operation::ListExtended
+            | Operation::SyncFileSystem
             | Operation::Other(_) => Ok(()),
             Operation::File(handle) => handle.encode(encoder),
             Operation::Walk(name) => name.encode(encoder),

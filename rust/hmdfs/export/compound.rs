@@ -99,6 +99,7 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             | Operation::SetExtended { .. }
             | Operation::RemoveExtended(_)
             | Operation::Once { .. }
+            | Operation::SyncFileSystem
             | Operation::Other(_) => 0,
             Operation::Create { .. } => 1,
             Operation::Write { .. } => 20,
@@ -238,6 +239,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             }
             Operation::Write { offset, length } => self.write(*offset, *length)?,
             Operation::Sync { data_only } => self.sync(*data_only)?,
+            Operation::SyncFileSystem => self.sync_file_system()?,
             Operation::Allocate(allocate) => self.allocate(allocate)?,
             Operation::Copy {
                 source,

@@ -54,6 +54,13 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
         Ok(Outcome::Done)
     }
 
+    /// Waits until everything in the current file's file system is on stable storage.
+    pub(super) fn sync_file_system(&mut self) -> Result<Outcome<'static>> {
+        access::check_change(self.client)?;
+        self.current()?.path.sync_filesystem()?;
+        Ok(Outcome::Done)
+    }
+
     /// Allocates or frees space of the current file.
     pub(super) fn allocate(&mut self, allocate: &Allocate) -> Result<Outcome<'static>> {
         let writer = self.writer()?;

@@ -3,7 +3,9 @@
 //! Compounds as a caller sees them: operations in, outcomes out.
 
 use hmdfs_kapi::errno::EPROTO;
-use hmdfs_proto::{Attributes, FileSystem, Handle, Operation, Outcome, ReplyReader, RequestWriter};
+use hmdfs_proto::{
+    Attributes, FileSystem, Handle, Operation, Outcome, ReplyReader, RequestWriter, Written,
+};
 use kernel::prelude::*;
 
 use crate::{
@@ -33,6 +35,11 @@ pub(crate) fn request(operations: &[Operation<'_>], data_limit: u32) -> Result<R
 /// Sends the operations and waits for the reply; see [`Peer::call_sync`] for errors.
 pub(crate) fn call(peer: &Peer, operations: &[Operation<'_>], data_limit: u32) -> Result<Reply> {
     peer.call_sync(request(operations, data_limit)?)
+}
+
+/// As [`call`], of operations that change something.
+pub(crate) fn change(peer: &Peer, operations: &[Operation<'_>]) -> Result<Reply> {
+    call(peer, operations, 0)
 }
 
 /// The outcomes in a reply, one after the other.
@@ -95,6 +102,38 @@ impl<'a> Outcomes<'a> {
                 length,
                 end_of_file,
             } => Ok((length, end_of_file)),
+            _ => Err(EPROTO.into()),
+        }
+    }
+
+    /// A change attribute.
+    pub(crate) fn change(&mut self) -> Result<u64> {
+        match self.next()? {
+            Outcome::Change(change) => Ok(change),
+            _ => Err(EPROTO.into()),
+        }
+    }
+
+    /// How a write ended.
+    pub(crate) fn written(&mut self) -> Result<Written> {
+        match self.next()? {
+            Outcome::Written(written) => Ok(written),
+            _ => Err(EPROTO.into()),
+        }
+    }
+
+    /// Number of bytes that were copied.
+    pub(crate) fn copied(&mut self) -> Result<u64> {
+        match self.next()? {
+            Outcome::Copied(length) => Ok(length),
+            _ => Err(EPROTO.into()),
+        }
+    }
+
+    /// A position in a file.
+    pub(crate) fn position(&mut self) -> Result<u64> {
+        match self.next()? {
+            Outcome::Position(position) => Ok(position),
             _ => Err(EPROTO.into()),
         }
     }

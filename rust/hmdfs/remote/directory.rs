@@ -20,7 +20,7 @@ use kernel::{
 
 use super::{
     compound::{self, Outcomes},
-    inode::{self, fill_stat, getattr, iget, of, Node},
+    inode::{self, fill_stat, getattr, iget, of, Locking, Node},
 };
 use crate::{
     link::Reply,
@@ -171,7 +171,14 @@ pub(crate) fn revalidate(
     }
     match find(mount, dir.peer(), dir.handle(), name(bytes)?) {
         Ok(Some(child)) if child.handle == node.handle() => {
-            inode::take(inode, node, child.question, &child.attributes, None)?;
+            inode::take(
+                inode,
+                node,
+                child.question,
+                &child.attributes,
+                None,
+                Locking::Try,
+            )?;
             dentry.set_time(child.question.validity.as_time());
             Ok(true)
         }
@@ -298,7 +305,14 @@ fn fetch(mount: &Mount, dir: &Inode, node: &Node, cookie: u64) -> Result<Chunk> 
     let reply = compound::call(node.peer(), &operations, 0)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
-    inode::take(dir, node, question, &outcomes.attributes()?, None)?;
+    inode::take(
+        dir,
+        node,
+        question,
+        &outcomes.attributes()?,
+        None,
+        Locking::Try,
+    )?;
     Ok(Chunk {
         reply,
         question,
@@ -376,7 +390,7 @@ fn prime(dir: &Inode, node: &Node, parent: &Dentry, entry: &Entry<'_>, question:
         match inode.data() {
             AnyNode::Remote(known) if known.handle() == *handle => {
                 dentry.set_time(time);
-                inode::take(inode, known, question, attributes, None).is_ok()
+                inode::take(inode, known, question, attributes, None, Locking::Try).is_ok()
             }
             _ => false,
         }

@@ -5,14 +5,16 @@
 use hmdfs_kapi::{
     errno::{EOPENSTALE, EPROTO, ESTALE},
     fs::File,
-    netfs::{Operations, ReadSubrequest},
+    netfs::{CopyRange, Operations, ReadSubrequest, WriteSubrequest},
+    vfs::Allocation,
 };
 use hmdfs_proto::{Name, Operation, MAX_DATA};
 use kernel::prelude::*;
 
 use super::{
     compound::{self, Outcomes},
-    inode::{self, of, Beginning, Node},
+    inode::{self, of, Beginning, Locking, Node},
+    space, write,
 };
 use crate::{
     link::{Completion, Destination, Reply},
@@ -39,16 +41,23 @@ impl Drop for Open {
 
 impl Operations<Hmdfs> for FileOps {
     const READ_SIZE: u32 = MAX_DATA;
+    const WRITE_SIZE: u32 = MAX_DATA;
 
     type Private = KBox<Open>;
 
     fn open(inode: &Inode, file: &File<Hmdfs>) -> Result<KBox<Open>> {
-        if file.is_writable() {
-            return Err(EROFS);
-        }
         let mount = inode.super_block().data();
         let node = of(inode)?;
         let open = KBox::new(Open(inode.to_ref()), GFP_KERNEL)?;
+        if inode.is_being_written() {
+            // Then what the owner tells is about what programs here have written. An error is
+            // told to those who wrote.
+            let _ = inode.write_and_wait();
+        }
+        let access = Operation::Open {
+            read: file.is_readable(),
+            write: file.is_writable(),
+        };
         // The name may mean another file by now, so it is resolved in the same round trip.
         let (dentry, parent) = (file.dentry(), file.dentry().parent());
         let name = dentry.name();
@@ -63,8 +72,15 @@ impl Operations<Hmdfs> for FileOps {
                 inode,
                 node,
                 &[Operation::File(directory), Operation::Walk(name)],
+                access,
             )?,
-            _ => open_as(&mount, inode, node, &[Operation::File(node.handle())])?,
+            _ => open_as(
+                &mount,
+                inode,
+                node,
+                &[Operation::File(node.handle())],
+                access,
+            )?,
         };
         dentry.set_time(question.validity.as_time());
         Ok(open)
@@ -76,24 +92,52 @@ impl Operations<Hmdfs> for FileOps {
             Err(error) => read.fail(error),
         }
     }
+
+    fn issue_write(write: WriteSubrequest<Hmdfs>) {
+        write::issue_write(write);
+    }
+
+    fn fsync(inode: &Inode, data_only: bool) -> Result {
+        write::fsync(of(inode)?, data_only)
+    }
+
+    fn fallocate(
+        inode: &Inode,
+        what: Allocation,
+        keep_size: bool,
+        offset: u64,
+        length: u64,
+    ) -> Result {
+        space::fallocate(inode, what, keep_size, offset, length)
+    }
+
+    fn copy(source: &Inode, target: &Inode, range: &CopyRange) -> Result<u64> {
+        space::copy(source, target, range)
+    }
+
+    fn seek(inode: &Inode, offset: u64, hole: bool) -> Result<u64> {
+        space::seek(of(inode)?, offset, hole)
+    }
 }
 
 /// Opens the file that `path` leads to, which must be the one of `inode`; EOPENSTALE when it is
 /// another one, or none.
-fn open_as(mount: &Mount, inode: &Inode, node: &Node, path: &[Operation<'_>]) -> Result<Question> {
+fn open_as(
+    mount: &Mount,
+    inode: &Inode,
+    node: &Node,
+    path: &[Operation<'_>],
+    access: Operation<'_>,
+) -> Result<Question> {
     // What the cache has no page of will be read in a moment; a small file comes along.
-    let wanted = !inode.has_pages() && inode.size() != 0 && inode.size() <= BEGINNING.into();
+    let wanted = matches!(access, Operation::Open { read: true, .. })
+        && !inode.has_pages()
+        && inode.size() != 0
+        && inode.size() <= BEGINNING.into();
     let mut operations = KVec::with_capacity(6, GFP_KERNEL)?;
     operations.extend_from_slice(path, GFP_KERNEL)?;
     operations.extend_from_slice(
-        &[
-            Operation::GetHandle,
-            Operation::GetAttributes,
-            Operation::Open {
-                read: true,
-                write: false,
-            },
-        ],
+        &[Operation::GetHandle, Operation::GetAttributes, access],
         GFP_KERNEL,
     )?;
     if wanted {
@@ -134,7 +178,14 @@ fn open_as(mount: &Mount, inode: &Inode, node: &Node, path: &[Operation<'_>]) ->
     } else {
         None
     };
-    inode::take(inode, node, question, &attributes, beginning)?;
+    inode::take(
+        inode,
+        node,
+        question,
+        &attributes,
+        beginning,
+        Locking::Wait,
+    )?;
     Ok(question)
 }
 

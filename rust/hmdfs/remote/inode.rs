@@ -10,11 +10,12 @@ use hmdfs_kapi::{
         SuperBlock,
     },
 };
+use hmdfs_model::content::Content;
 use hmdfs_proto::{Attributes, Handle, Operation};
 use kernel::{
-    new_mutex,
+    new_mutex, new_spinlock,
     prelude::*,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, SpinLock},
 };
 
 use super::{
@@ -44,11 +45,16 @@ pub(crate) struct Node {
 }
 
 /// What changes.
+///
+/// Locks, from the outside: the inode's, `known`, then `content` or `beginning`.
 #[pin_data]
 struct State {
     /// Held while pages are dropped, so it may not be taken on the way of a read.
     #[pin]
     known: Mutex<Known>,
+    /// Which content of the file is cached. Taken when a write ends.
+    #[pin]
+    content: SpinLock<Written>,
     /// The beginning of the file, which came with its opening, until it is closed. Taken on the
     /// way of a read, under the locks of folios.
     #[pin]
@@ -59,6 +65,15 @@ struct State {
 struct Known {
     attributes: Attributes,
     question: Question,
+}
+
+/// What this device has written.
+struct Written {
+    content: Content,
+    /// Answers to questions before this one do not know of all that was written.
+    number: u64,
+    /// What the owner told after the last write, until it is taken over.
+    latest: Option<(Question, Attributes)>,
 }
 
 /// The first bytes of a file.
@@ -94,12 +109,35 @@ impl Node {
 
     /// Whether the attributes may still be used.
     pub(super) fn is_fresh(&self, mount: &Mount) -> bool {
-        self.state
-            .known
-            .lock()
-            .question
-            .validity
-            .holds(mount.peers.generation())
+        let question = self.state.known.lock().question;
+        question.number >= self.state.content.lock().number
+            && question.validity.holds(mount.peers.generation())
+    }
+
+    /// A write that was begun with `question` has ended: the change attribute was `before`, and
+    /// is `after`, and `attributes` are what the owner told then. Does not sleep.
+    pub(super) fn wrote(
+        &self,
+        mount: &Mount,
+        question: Question,
+        (before, after): (u64, u64),
+        attributes: Attributes,
+    ) {
+        let number = mount.ask().number;
+        let mut written = self.state.content.lock();
+        written.content.changed(before, after);
+        written.number = number;
+        written.latest = written
+            .content
+            .is_current(attributes.change)
+            .then_some((Question { number, ..question }, attributes));
+    }
+
+    /// A write has failed: what is cached may not be what the owner has. Does not sleep.
+    pub(super) fn write_failed(&self) {
+        let mut written = self.state.content.lock();
+        written.content.doubt();
+        written.latest = None;
     }
 
     /// Keeps the beginning of the file for the reads that follow its opening, or gives it up.
@@ -134,6 +172,14 @@ pub(crate) fn iget(sb: &SuperBlock<Hmdfs>, peer: &Arc<Peer>, child: &Child) -> R
                     },
                     "hmdfs::remote::Known"
                 ),
+                content <- new_spinlock!(
+                    Written {
+                        content: Content::new(attributes.change),
+                        number: 0,
+                        latest: None,
+                    },
+                    "hmdfs::remote::Written"
+                ),
                 beginning <- new_mutex!(None, "hmdfs::remote::Beginning"),
             }),
             GFP_KERNEL,
@@ -146,7 +192,7 @@ pub(crate) fn iget(sb: &SuperBlock<Hmdfs>, peer: &Arc<Peer>, child: &Child) -> R
                 return Err(ESTALE.into());
             }
             let node = of(&inode)?;
-            take(&inode, node, child.question, attributes, None)?;
+            take(&inode, node, child.question, attributes, None, Locking::Try)?;
             Ok(inode)
         }
         Found::New(new) => {
@@ -177,7 +223,7 @@ fn fill(new: &inode::New<Hmdfs>, child: &Child) -> Result {
             new.set_directory_operations::<DirectoryOps>();
         }
         0o100_000 => {
-            new.set_inode_operations::<PlainOps>();
+            new.set_inode_operations::<RegularOps>();
             new.set_netfs_operations::<FileOps>();
         }
         0o120_000 => {
@@ -188,34 +234,124 @@ fn fill(new: &inode::New<Hmdfs>, child: &Child) -> Result {
     Ok(())
 }
 
+/// Whether [`take`] may lock the inode, which it has to when the data have changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Locking {
+    /// It waits for the lock.
+    Wait,
+    /// When somebody else has the lock, nothing is taken over: the owner is asked again later.
+    Try,
+    /// The caller has the lock.
+    Held,
+}
+
 /// Takes over attributes that the owner told in answer to `question`, and the beginning of the
 /// file if it came along; the answer to an earlier question than the last one is ignored. When
 /// the file has changed, its pages are dropped. May sleep.
+///
+/// Of a file that this device is writing, only what has nothing to do with its data is taken over.
 pub(super) fn take(
     inode: &Inode,
     node: &Node,
     question: Question,
     attributes: &Attributes,
     beginning: Option<Beginning>,
+    locking: Locking,
 ) -> Result {
+    let regular = attributes.is_regular();
+    let differs = regular
+        && (inode.size() != attributes.size
+            || !node.state.content.lock().content.is_current(attributes.change));
+    let _lock = match (differs, locking) {
+        (false, _) | (true, Locking::Held) => None,
+        (true, Locking::Wait) => Some(inode.lock_killable()?),
+        (true, Locking::Try) => match inode.try_lock() {
+            Some(lock) => Some(lock),
+            None => return Ok(()),
+        },
+    };
     let mut known = node.state.known.lock();
     if question.number < known.question.number {
         return Ok(());
     }
-    let changed = known.attributes.change != attributes.change;
+    if !regular {
+        known.question = question;
+        known.attributes = *attributes;
+        inode.set_attributes(&vfs_attributes(attributes));
+        return Ok(());
+    }
+    if inode.is_being_written() {
+        known.question = question;
+        known.attributes = Attributes {
+            mode: attributes.mode,
+            nlink: attributes.nlink,
+            uid: attributes.uid,
+            gid: attributes.gid,
+            ..known.attributes
+        };
+        inode.set_permissions(&vfs_attributes(attributes));
+        return Ok(());
+    }
+    let changed = {
+        let mut written = node.state.content.lock();
+        if question.number < written.number {
+            return Ok(());
+        }
+        let changed = !written.content.is_current(attributes.change);
+        if changed && !differs {
+            // It has begun to differ just now, and the inode is not locked: not for this answer.
+            return Ok(());
+        }
+        if changed {
+            written.content.replace(attributes.change);
+        }
+        written.latest = None;
+        changed
+    };
     known.question = question;
     known.attributes = *attributes;
     inode.set_attributes(&vfs_attributes(attributes));
-    if attributes.is_regular() {
-        if changed || beginning.is_some() {
-            node.set_beginning(beginning);
-        }
-        if changed && inode.has_pages() {
-            inode.invalidate_pages()?;
-        }
+    if changed || beginning.is_some() {
+        node.set_beginning(beginning);
+    }
+    if changed && inode.has_pages() {
+        inode.invalidate_pages()?;
+    }
+    if inode.size() != attributes.size {
         inode.resize_netfs(attributes.size);
     }
     Ok(())
+}
+
+/// Takes over what the owner told after this device has changed the file, other than by writing
+/// to it; `before` is the change attribute before. The inode is locked. May sleep.
+pub(super) fn take_own(
+    inode: &Inode,
+    node: &Node,
+    question: Question,
+    before: u64,
+    attributes: &Attributes,
+) -> Result {
+    node.state
+        .content
+        .lock()
+        .content
+        .changed(before, attributes.change);
+    take(inode, node, question, attributes, None, Locking::Held)
+}
+
+/// Takes over what the owner told after the last write, if there are no more.
+fn settle(inode: &Inode, node: &Node) -> Result {
+    if inode.is_being_written() {
+        return Ok(());
+    }
+    let latest = node.state.content.lock().latest.take();
+    match latest {
+        Some((question, attributes)) => {
+            take(inode, node, question, &attributes, None, Locking::Try)
+        }
+        None => Ok(()),
+    }
 }
 
 /// Asks the owner for the attributes of an inode.
@@ -226,7 +362,14 @@ pub(super) fn refresh(mount: &Mount, inode: &Inode) -> Result {
     let reply = compound::call(&node.peer, &operations, 0)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
-    take(inode, node, question, &outcomes.attributes()?, None)
+    take(
+        inode,
+        node,
+        question,
+        &outcomes.attributes()?,
+        None,
+        Locking::Try,
+    )
 }
 
 /// The node of an inode that is known to be remote.
@@ -259,6 +402,7 @@ pub(super) fn getattr(inode: &Inode, query: Query) -> Result {
     if !node.peer.is_online() {
         return Err(ENOTCONN.into());
     }
+    settle(inode, node)?;
     if query.dont_sync() || (!query.force_sync() && node.is_fresh(&mount)) {
         return Ok(());
     }
@@ -278,7 +422,21 @@ pub(super) fn fill_stat(inode: &Inode, stat: &mut Stat<'_>) {
     }
 }
 
-/// Inode operations of everything but directories.
+/// Inode operations of regular files.
+pub(super) struct RegularOps;
+
+#[vtable]
+impl Operations<Hmdfs> for RegularOps {
+    fn getattr(inode: &Inode, query: Query) -> Result {
+        getattr(inode, query)
+    }
+
+    fn fill_stat(inode: &Inode, stat: &mut Stat<'_>) {
+        fill_stat(inode, stat);
+    }
+}
+
+/// Inode operations of device nodes, FIFOs and sockets.
 pub(super) struct PlainOps;
 
 #[vtable]

@@ -48,6 +48,12 @@ impl<F: FileSystem> File<F> {
         unsafe { Inode::from_raw(bindings::file_inode(self.as_raw())) }
     }
 
+    /// Whether it is opened for reading.
+    pub fn is_readable(&self) -> bool {
+        // SAFETY: The mode does not change any more.
+        unsafe { (*self.as_raw()).f_mode & bindings::FMODE_READ != 0 }
+    }
+
     /// Whether it is opened for writing.
     pub fn is_writable(&self) -> bool {
         // SAFETY: The mode does not change any more.

@@ -303,6 +303,19 @@ impl<F: FileSystem> Inode<F> {
         }
     }
 
+    /// Sets permissions, owners and the number of links only. The caller serialises changes.
+    pub fn set_permissions(&self, attributes: &Attributes) {
+        let inode = self.as_raw();
+        // SAFETY: As in `set_attributes`.
+        unsafe {
+            let mode = (*inode).i_mode & 0o170_000 | attributes.mode & 0o7777;
+            (&raw mut (*inode).i_mode).write_volatile(mode);
+            bindings::i_uid_write(inode, attributes.uid);
+            bindings::i_gid_write(inode, attributes.gid);
+            bindings::set_nlink(inode, attributes.nlink);
+        }
+    }
+
     /// Whether the page cache holds any of the file.
     pub fn has_pages(&self) -> bool {
         // SAFETY: The inode is valid; the count is only a hint.

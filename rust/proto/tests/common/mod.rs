@@ -243,6 +243,7 @@ fn plain_operations() -> impl Strategy<Value = Operation<'static>> {
         Just(Operation::StatFileSystem),
         Just(Operation::GetChange),
         Just(Operation::ListExtended),
+        Just(Operation::SyncFileSystem),
         (200..=u8::MAX).prop_map(Operation::Other),
     ]
 }

@@ -19,6 +19,7 @@ mod policy;
 mod remote;
 mod round_trips;
 pub mod support;
+mod writing;
 
 /// What a test is given.
 #[derive(Clone, Copy)]
@@ -69,6 +70,7 @@ pub fn groups() -> Vec<Group> {
         remote::GROUP,
         coherence::GROUP,
         round_trips::GROUP,
+        writing::GROUP,
         merged::GROUP,
         policy::GROUP,
         outage::GROUP,

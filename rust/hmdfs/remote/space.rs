@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Space of other devices' files: allocating, freeing, copying and finding it.
+
+use hmdfs_kapi::{netfs::CopyRange, vfs::Allocation};
+use hmdfs_proto::{Allocate, AllocateMode, Operation};
+use kernel::{prelude::*, sync::Arc};
+
+use super::{
+    compound::{self, Outcomes},
+    inode::{of, take_own, Node},
+};
+use crate::node::Inode;
+
+/// Allocates or frees space. The inode is locked.
+pub(super) fn fallocate(
+    inode: &Inode,
+    what: Allocation,
+    keep_size: bool,
+    offset: u64,
+    length: u64,
+) -> Result {
+    let node = of(inode)?;
+    let mode = match what {
+        Allocation::Allocate => AllocateMode::Allocate,
+        Allocation::PunchHole => AllocateMode::PunchHole,
+        Allocation::ZeroRange => AllocateMode::ZeroRange,
+        Allocation::CollapseRange => AllocateMode::CollapseRange,
+        Allocation::InsertRange => AllocateMode::InsertRange,
+        Allocation::Unshare => AllocateMode::Unshare,
+    };
+    let operations = [
+        Operation::File(node.handle()),
+        Operation::GetChange,
+        Operation::Allocate(Allocate {
+            mode,
+            keep_size,
+            offset,
+            length,
+        }),
+        Operation::GetAttributes,
+    ];
+    let question = inode.super_block().data().ask();
+    let reply = compound::change(node.peer(), &operations)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    outcomes.done()?;
+    let before = outcomes.change()?;
+    outcomes.done()?;
+    take_own(inode, node, question, before, &outcomes.attributes()?)?;
+    node.peer().set_unsynced();
+    Ok(())
+}
+
+/// Copies between two files of one device, which is asked to do it. `target` is locked.
+pub(super) fn copy(source: &Inode, target: &Inode, range: &CopyRange) -> Result<u64> {
+    let (from, to) = (of(source)?, of(target)?);
+    if !Arc::ptr_eq(from.peer(), to.peer()) {
+        return Err(EXDEV);
+    }
+    let operations = [
+        Operation::File(to.handle()),
+        Operation::GetChange,
+        Operation::Copy {
+            source: from.handle(),
+            source_offset: range.source_offset,
+            offset: range.offset,
+            length: range.length,
+            clone: range.clone,
+        },
+        Operation::GetAttributes,
+    ];
+    let question = target.super_block().data().ask();
+    let reply = compound::change(to.peer(), &operations)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    outcomes.done()?;
+    let before = outcomes.change()?;
+    let copied = outcomes.copied()?;
+    take_own(target, to, question, before, &outcomes.attributes()?)?;
+    to.peer().set_unsynced();
+    Ok(copied)
+}
+
+/// The next data, or hole, from `offset` on.
+pub(super) fn seek(node: &Node, offset: u64, hole: bool) -> Result<u64> {
+    let operations = [
+        Operation::File(node.handle()),
+        Operation::Seek { offset, hole },
+    ];
+    let reply = compound::call(node.peer(), &operations, 0)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    outcomes.done()?;
+    outcomes.position()
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writing to files of other devices.
+
+use hmdfs_kapi::{errno::EPROTO, netfs::WriteSubrequest};
+use hmdfs_proto::{Attributes, Operation, Written};
+use kernel::prelude::*;
+
+use super::{
+    compound::{self, Outcomes},
+    gather::call_all,
+    inode::{of, Node},
+};
+use crate::{
+    link::{Completion, Destination, Reply},
+    mount::{Hmdfs, Mount, Question},
+};
+
+/// Sends a part of a file. The attributes that the file has then come back in the same round
+/// trip.
+pub(super) fn issue_write(write: WriteSubrequest<Hmdfs>) {
+    let inode = write.inode();
+    let begun = (|| {
+        let node = of(inode)?;
+        let length = u32::try_from(write.length())?;
+        let operations = operations(node, write.offset(), length);
+        let question = inode.super_block().data().ask();
+        let mut request = compound::request(&operations, 0)?;
+        request.data = Some(write.data()?);
+        Ok::<_, Error>((node.peer().clone(), question, length, request))
+    })();
+    let (peer, question, length, request) = match begun {
+        Ok(begun) => begun,
+        Err(error) => return failed(write, error),
+    };
+    let completion = WriteCompletion {
+        question,
+        length,
+        write: Some(write),
+    };
+    // Without memory the completion is gone, and with it the write, which ends with EIO.
+    if let Ok(completion) = KBox::new(completion, GFP_KERNEL) {
+        peer.call(request, completion);
+    }
+}
+
+fn operations(node: &Node, offset: u64, length: u32) -> [Operation<'static>; 3] {
+    [
+        Operation::File(node.handle()),
+        Operation::Write { offset, length },
+        Operation::GetAttributes,
+    ]
+}
+
+fn failed(write: WriteSubrequest<Hmdfs>, error: Error) {
+    if let Ok(node) = of(write.inode()) {
+        node.write_failed();
+    }
+    write.fail(error);
+}
+
+/// A write that waits for its reply.
+struct WriteCompletion {
+    question: Question,
+    length: u32,
+    /// Taken by `complete`, or when dropped.
+    write: Option<WriteSubrequest<Hmdfs>>,
+}
+
+impl Completion for WriteCompletion {
+    fn destination(&mut self, _length: u32) -> Result<Destination<'_>> {
+        // No data are asked for.
+        Err(EINVAL)
+    }
+
+    fn complete(&mut self, result: Result<Reply>) {
+        let Some(write) = self.write.take() else {
+            return;
+        };
+        match result.and_then(|reply| self.outcome(&write, &reply)) {
+            Ok((written, attributes)) => {
+                let inode = write.inode();
+                if let Ok(node) = of(inode) {
+                    let mount = inode.super_block().data();
+                    let change = (written.before, written.after);
+                    node.wrote(&mount, self.question, change, attributes);
+                    node.peer().set_unsynced();
+                }
+                // CAST: `usize` has at least 32 bits here.
+                write.complete(written.length as usize);
+            }
+            Err(error) => failed(write, error),
+        }
+    }
+}
+
+impl WriteCompletion {
+    fn outcome(
+        &self,
+        write: &WriteSubrequest<Hmdfs>,
+        reply: &Reply,
+    ) -> Result<(Written, Attributes)> {
+        let operations = operations(of(write.inode())?, write.offset(), self.length);
+        let mut outcomes = Outcomes::new(reply, &operations)?;
+        outcomes.done()?;
+        let written = outcomes.written()?;
+        // Nothing at all, and no error, would be asked for again for ever.
+        if written.length == 0 || written.length > self.length {
+            return Err(EPROTO.into());
+        }
+        Ok((written, outcomes.attributes()?))
+    }
+}
+
+impl Drop for WriteCompletion {
+    fn drop(&mut self) {
+        if let Some(write) = self.write.take() {
+            failed(write, EIO);
+        }
+    }
+}
+
+/// Waits until what was written is on stable storage of the owner.
+pub(super) fn fsync(node: &Node, data_only: bool) -> Result {
+    let operations = [
+        Operation::File(node.handle()),
+        Operation::Sync { data_only },
+    ];
+    let reply = compound::call(node.peer(), &operations, 0)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    outcomes.done()?;
+    outcomes.done()
+}
+
+/// Waits until everything that this device has changed on others is on stable storage there.
+///
+/// All are asked at once. Errors: that of a device that failed, when all are done.
+pub(crate) fn sync(mount: &Mount) -> Result {
+    let operations = [Operation::Root, Operation::SyncFileSystem];
+    let mut peers = KVec::new();
+    let mut requests = KVec::new();
+    for peer in mount.peers.snapshot()? {
+        if peer.take_unsynced() {
+            requests.push(
+                (peer.clone(), compound::request(&operations, 0)?),
+                GFP_KERNEL,
+            )?;
+            peers.push(peer, GFP_KERNEL)?;
+        }
+    }
+    let mut result = Ok(());
+    for (peer, reply) in peers.iter().zip(call_all(requests)?) {
+        let synced = reply.and_then(|reply| {
+            let mut outcomes = Outcomes::new(&reply, &operations)?;
+            outcomes.done()?;
+            outcomes.done()
+        });
+        if let Err(error) = synced {
+            peer.set_unsynced();
+            result = Err(error);
+        }
+    }
+    result
+}
