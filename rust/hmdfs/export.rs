@@ -7,8 +7,8 @@
 //! requests: a file is named by a handle that is good for ever, and files that
 //! are kept open ([`files`]) are only a shortcut.
 //!
-//! All of it runs with the credentials of whoever mounted, without capabilities,
-//! and on the lower file system, never through a mount of hmdfs: so no request can
+//! All of it runs with the credentials of the exported directory's owner, without
+//! capabilities, and on the lower file system, never through a mount of hmdfs: so no request can
 //! lead to another one, and two devices that serve each other cannot wait for
 //! each other.
 
@@ -128,7 +128,7 @@ pub(crate) struct Export {
 
 impl Export {
     /// Exports `root`, which should be of a mount of its own
-    /// ([`hmdfs_kapi::vfs::PrivateMount`]), with the credentials of the calling task.
+    /// ([`hmdfs_kapi::vfs::PrivateMount`]). Peers act as its owner.
     ///
     /// `key` authenticates handles. As long as it stays the same, they stay valid.
     pub(crate) fn new(root: Path, key: [u8; 16]) -> core::result::Result<Arc<Self>, Refusal> {
@@ -143,7 +143,8 @@ impl Export {
         }
         let handles = Handles::new(&root, key)?;
         let mounter = cred::prepare_creds()?;
-        let server = cred::prepare_creds_without_capabilities()?;
+        let owner = root.getattr()?;
+        let server = cred::prepare_creds_of(owner.uid, owner.gid)?;
         let files = OpenFiles::new()?;
         let writers = KBox::pin_init(Writers::new(), GFP_KERNEL)?;
         Ok(Arc::new(

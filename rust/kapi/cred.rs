@@ -9,6 +9,7 @@ use core::ptr::NonNull;
 use hmdfs_bindings as bindings;
 use kernel::{
     cred::Credential,
+    error::to_result,
     prelude::*,
     sync::aref::ARef,
     types::{NotThreadSafe, ScopeGuard},
@@ -21,12 +22,21 @@ pub fn prepare_creds() -> Result<ARef<Credential>> {
     prepare(|_| {})
 }
 
-/// A copy of the credentials of the calling task with no capability in effect,
-/// so that file permissions hold for root as well.
+/// Credentials of the user `uid` and the group `gid`, numbers of the initial user namespace, with
+/// no other groups and no capabilities, so that file permissions hold for root as well.
 ///
-/// [`ENOMEM`] when there is no memory for it.
-pub fn prepare_creds_without_capabilities() -> Result<ARef<Credential>> {
-    prepare(|cred| cred.cap_effective = bindings::kernel_cap_t { val: 0 })
+/// [`ENOMEM`] when there is no memory for it, [`EINVAL`] when there are no such numbers.
+pub fn prepare_creds_of(uid: u32, gid: u32) -> Result<ARef<Credential>> {
+    let cred = prepare(|cred| {
+        let none = bindings::kernel_cap_t { val: 0 };
+        cred.cap_inheritable = none;
+        cred.cap_permitted = none;
+        cred.cap_effective = none;
+        cred.cap_ambient = none;
+    })?;
+    // SAFETY: The credentials are new: nobody but us has a reference.
+    to_result(unsafe { bindings::cred_become(cred.as_ptr().cast_mut(), uid, gid) })?;
+    Ok(cred)
 }
 
 fn prepare(change: impl FnOnce(&mut bindings::cred)) -> Result<ARef<Credential>> {

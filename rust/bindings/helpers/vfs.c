@@ -10,6 +10,24 @@ int hmdfs_helper_break_lease(struct inode *inode, unsigned int mode)
 	return break_lease(inode, mode);
 }
 
+int hmdfs_helper_cred_become(struct cred *cred, uid_t uid, gid_t gid)
+{
+	kuid_t kuid = make_kuid(&init_user_ns, uid);
+	kgid_t kgid = make_kgid(&init_user_ns, gid);
+	struct group_info *none;
+
+	if (!uid_valid(kuid) || !gid_valid(kgid))
+		return -EINVAL;
+	none = groups_alloc(0);
+	if (!none)
+		return -ENOMEM;
+	cred->uid = cred->euid = cred->suid = cred->fsuid = kuid;
+	cred->gid = cred->egid = cred->sgid = cred->fsgid = kgid;
+	set_groups(cred, none);
+	put_group_info(none);
+	return 0;
+}
+
 bool hmdfs_helper_d_unlinked(const struct dentry *dentry)
 {
 	return d_unlinked(dentry);

@@ -12,6 +12,7 @@
 #include <linux/siphash.h>
 
 int hmdfs_helper_break_lease(struct inode *inode, unsigned int mode);
+int hmdfs_helper_cred_become(struct cred *cred, uid_t uid, gid_t gid);
 bool hmdfs_helper_d_unlinked(const struct dentry *dentry);
 void hmdfs_helper_do_delayed_call(struct delayed_call *call);
 bool hmdfs_helper_exportfs_can_encode_fh(const struct super_block *sb, int flags);

@@ -2,7 +2,8 @@
 
 //! What a device may see is what its owner allowed, and nothing before that.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{chown, PermissionsExt};
 
 use anyhow::{ensure, Result};
 use rustix::fs::{setxattr, XattrFlags};
@@ -11,6 +12,7 @@ use crate::fleet::{Fleet, Plan};
 use crate::suite::support::{fails, holds, same};
 use crate::suite::{tests, Group};
 use crate::tree;
+use crate::wait;
 
 /// The laptop may do nothing on the tablet, and has a low level on the phone.
 pub const GROUP: Group = Group {
@@ -22,6 +24,7 @@ pub const GROUP: Group = Group {
         a_low_level_sees_and_cannot_open,
         a_label_decides_who_reads_a_file,
         a_label_that_makes_no_sense_is_for_nobody,
+        peers_act_as_the_owner_of_the_share,
     ],
 };
 
@@ -131,4 +134,43 @@ fn a_label_that_makes_no_sense_is_for_nobody(fleet: &mut Fleet) -> Result<()> {
         fails(&format!("reading {label:?}"), content, libc::EACCES)?;
     }
     Ok(())
+}
+
+/// A person's home directory, although root mounted it.
+fn peers_act_as_the_owner_of_the_share(fleet: &mut Fleet) -> Result<()> {
+    const ANNA: Option<u32> = Some(1234);
+    let export = fleet.device("phone")?.export();
+    fs::create_dir(export.join("private"))?;
+    for name in ["hers", "roots"] {
+        let path = export.join("private").join(name);
+        fs::write(&path, name)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    }
+    fs::set_permissions(export.join("private"), Permissions::from_mode(0o700))?;
+    for path in ["", "private", "private/hers"] {
+        chown(export.join(path), ANNA, ANNA)?;
+    }
+    restart(fleet, "phone")?;
+    let view = fleet.device("tablet")?.view("phone").join("private");
+    let result = holds(&view.join("hers"), b"hers").and_then(|()| {
+        fails(
+            "reading root's",
+            File::open(view.join("roots")),
+            libc::EACCES,
+        )
+    });
+    chown(&export, Some(0), Some(0))?;
+    fs::remove_dir_all(export.join("private"))?;
+    restart(fleet, "phone")?;
+    result
+}
+
+/// Unmounts a device and mounts it again.
+fn restart(fleet: &mut Fleet, name: &str) -> Result<()> {
+    let device = fleet.device_mut(name)?;
+    device.stop()?;
+    device.umount()?;
+    device.mount()?;
+    device.start()?;
+    fleet.wait_online(wait::PATIENCE).map(drop)
 }
