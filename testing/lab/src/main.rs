@@ -2,33 +2,9 @@
 
 //! Many devices in one guest: the tests and the demonstration.
 
-mod demo;
-mod device;
-mod disk;
-mod fleet;
-mod fsmount;
-mod hmdfsctl;
-mod impostor;
-mod kernel_log;
-mod liar;
-mod loopback;
-mod manifest;
-mod mapping;
-mod module;
-mod net;
-mod netns;
-mod process;
-mod random;
-mod runner;
-mod sample;
-mod shell;
-mod storage;
-mod suite;
-mod tap;
-mod tree;
-mod wait;
-
 use std::process::ExitCode;
+
+use lab::{demo, runner, shell};
 
 const USAGE: &str = "\
 usage: lab test [FILTER] [--list]   run the tests whose names contain FILTER

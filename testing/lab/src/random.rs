@@ -13,6 +13,8 @@ impl Random {
     }
 
     /// The next 64 random bits.
+    // It is no iterator: it never ends, and nothing is to be collected.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
