@@ -20,6 +20,7 @@ pub struct Plan {
     names: Vec<(&'static str, Storage)>,
     line: Line,
     policies: Vec<(&'static str, &'static str, &'static str, u32)>,
+    options: Vec<(&'static str, Option<&'static str>)>,
 }
 
 impl Plan {
@@ -35,12 +36,19 @@ impl Plan {
             names,
             line: Line::default(),
             policies: Vec::new(),
+            options: Vec::new(),
         }
     }
 
     /// All cables behave like this.
     pub fn line(mut self, line: Line) -> Self {
         self.line = line;
+        self
+    }
+
+    /// All are mounted with this option.
+    pub fn mount_option(mut self, name: &'static str, value: &'static str) -> Self {
+        self.options.push((name, Some(value)));
         self
     }
 
@@ -107,7 +115,7 @@ impl Plan {
             owner.configure(&peers)?;
         }
         for device in &mut fleet.devices {
-            device.mount()?;
+            device.mount_with(&self.options)?;
             device.start()?;
         }
         Ok(fleet)

@@ -6,6 +6,7 @@
 pub mod demo;
 pub mod device;
 pub mod disk;
+pub mod exercise;
 pub mod fleet;
 pub mod fsmount;
 pub mod hmdfsctl;

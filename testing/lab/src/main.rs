@@ -10,6 +10,7 @@ const USAGE: &str = "\
 usage: lab test [FILTER] [--list]   run the tests whose names contain FILTER
        lab demo                     three devices read each other's files
        lab demo --vms first|second  the same between two machines
+       lab exercise SECONDS [SEED]  random work on shared files, against a model
        lab shell                    three devices and a prompt
 ";
 
@@ -31,6 +32,8 @@ fn main() -> ExitCode {
         ["group", group, ..] => runner::run_here(group, &arguments[2..]).map(|()| true),
         ["demo"] => demo::three_devices().map(|()| true),
         ["demo", "--vms", role] => demo::two_machines(role).map(|()| true),
+        ["exercise", seconds] => exercise_for(seconds, "1"),
+        ["exercise", seconds, seed] => exercise_for(seconds, seed),
         ["shell"] => shell::run().map(|()| true),
         _ => {
             eprint!("{USAGE}");
@@ -45,4 +48,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn exercise_for(seconds: &str, seed: &str) -> anyhow::Result<bool> {
+    let number = |text: &str| {
+        text.parse()
+            .map_err(|_| anyhow::anyhow!("'{text}' is not a number"))
+    };
+    lab::exercise::for_seconds(number(seconds)?, number(seed)?).map(|()| true)
 }

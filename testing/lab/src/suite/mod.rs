@@ -8,6 +8,7 @@ use crate::fleet::Fleet;
 
 mod coherence;
 mod control;
+mod exercise;
 mod hostile;
 mod lies;
 mod local;
@@ -71,6 +72,7 @@ pub fn groups() -> Vec<Group> {
         coherence::GROUP,
         round_trips::GROUP,
         writing::GROUP,
+        exercise::GROUP,
         merged::GROUP,
         policy::GROUP,
         outage::GROUP,
