@@ -16,11 +16,14 @@ mod access;
 mod attributes;
 mod compound;
 mod directory;
+mod extended;
 mod files;
 mod handles;
 #[cfg(HMDFS_KUNIT)]
 mod kunit;
 mod label;
+mod names;
+mod set;
 mod write;
 mod writers;
 

@@ -6,6 +6,7 @@
 //! be mounted in several places, which then share everything.
 
 use hmdfs_kapi::{
+    errno::EOPNOTSUPP,
     fs::{
         self,
         context::{Log, Parameter, Request},
@@ -15,7 +16,7 @@ use hmdfs_kapi::{
     global::Global,
     net::Namespace,
     random::get_random_u64,
-    vfs::{self, PrivateMount, StatFs},
+    vfs::{self, PrivateMount, StatFs, XattrMode},
 };
 use hmdfs_proto::Operation;
 use kernel::{
@@ -40,6 +41,7 @@ use crate::{
     remote::{
         self,
         compound::{self, Outcomes},
+        extended,
     },
     validity::Validity,
     view::{self, DentryOps, View},
@@ -166,7 +168,7 @@ fn handle_key(root: &vfs::Path) -> [u8; 16] {
     let (low, high) = key.split_at_mut(8);
     low.copy_from_slice(&get_random_u64().to_le_bytes());
     high.copy_from_slice(&get_random_u64().to_le_bytes());
-    if let Err(error) = root.setxattr(NAME, &key) {
+    if let Err(error) = root.setxattr(NAME, &key, XattrMode::Any) {
         pr_info!("handles of this export end with this mount: {error:?}\n");
     }
     key
@@ -324,6 +326,20 @@ impl fs::FileSystem for Hmdfs {
         let remote = remote::write::sync(&mount);
         mount.root.sync_filesystem()?;
         remote
+    }
+
+    fn getxattr(inode: &Inode, name: &CStr, value: &mut [u8]) -> Result<usize> {
+        match inode.data() {
+            Node::Remote(node) => extended::getxattr(node, name, value),
+            _ => Err(EOPNOTSUPP.into()),
+        }
+    }
+
+    fn setxattr(inode: &Inode, name: &CStr, value: Option<&[u8]>, mode: XattrMode) -> Result {
+        match inode.data() {
+            Node::Remote(node) => extended::setxattr(inode, node, name, value, mode),
+            _ => Err(EOPNOTSUPP.into()),
+        }
     }
 
     fn statfs(inode: &Inode) -> Result<StatFs> {

@@ -3,7 +3,7 @@
 //! What hmdfs keeps for each inode.
 
 use hmdfs_kapi::fs;
-use hmdfs_proto::Handle;
+use hmdfs_proto::Identity;
 
 use crate::{local, merge, mount::Hmdfs, remote, view};
 
@@ -37,8 +37,8 @@ pub(crate) enum Key {
     Merge(u64),
     /// The inode below, which has its own identity.
     Local(local::Key),
-    /// Serial number of the peer, and handle.
-    Remote(u64, Handle),
+    /// Serial number of the peer, and which of its files it is.
+    Remote(u64, Identity),
 }
 
 impl Key {
@@ -58,9 +58,7 @@ impl Key {
             Key::View(view) => return Self::NOT_LOCAL | *view as u64,
             Key::Merge(number) => fnv(fnv(FNV_START, b"merge"), &number.to_le_bytes()),
             Key::Local(key) => return key.hash(),
-            Key::Remote(peer, handle) => {
-                fnv(fnv(FNV_START, &peer.to_le_bytes()), handle.as_bytes())
-            }
+            Key::Remote(peer, file) => fnv(fnv(FNV_START, &peer.to_le_bytes()), file.as_bytes()),
         };
         Self::NOT_LOCAL | hash
     }

@@ -12,9 +12,14 @@
 
 pub(crate) mod compound;
 pub(crate) mod directory;
+pub(crate) mod extended;
 pub(crate) mod file;
 pub(crate) mod gather;
 pub(crate) mod inode;
+mod listing;
+mod names;
+mod open;
+mod set;
 mod space;
 mod symlink;
 pub(crate) mod write;

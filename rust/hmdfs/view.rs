@@ -189,8 +189,9 @@ pub(crate) struct DentryOps;
 impl dentry::Operations<Hmdfs> for DentryOps {
     fn is_fresh(mount: ArcBorrow<'_, Mount>, time: usize, intent: Intent) -> bool {
         let validity = Validity::from_time(time);
-        // What is opened is as it is at its owner now.
-        !(intent.is_open() && validity.is_lease()) && validity.holds(mount.peers.generation())
+        // What is opened is as it is at its owner now, and what must not exist does not exist there.
+        let must_ask = (intent.is_open() || intent.is_exclusive()) && validity.is_lease();
+        !must_ask && validity.holds(mount.peers.generation())
     }
 
     fn revalidate(dir: &Inode, name: &[u8], dentry: &Dentry, intent: Intent) -> Result<bool> {

@@ -62,3 +62,26 @@ pub fn with_creds<R>(cred: &Credential, f: impl FnOnce() -> R) -> R {
     });
     f()
 }
+
+/// The umask of the calling task; C: `current_umask`.
+pub fn current_umask() -> u16 {
+    // SAFETY: May be called by any task.
+    let umask = unsafe { bindings::current_umask() };
+    // CAST: A umask has nine bits.
+    (umask & 0o777) as u16
+}
+
+/// Runs `f` with this umask. Only for kernel threads.
+///
+/// [`ENOMEM`] when there is no memory for the thread's own umask.
+pub fn with_umask<R>(umask: u16, f: impl FnOnce() -> Result<R>) -> Result<R> {
+    // SAFETY: May be called by any kernel thread, in process context.
+    let old = unsafe { bindings::replace_umask((umask & 0o777).into()) };
+    to_result(old)?;
+    let _guard = ScopeGuard::new_with_data(NotThreadSafe, |_| {
+        // SAFETY: As above. The thread has its own umask now if the two are different, so this
+        // does not fail.
+        unsafe { bindings::replace_umask(old) };
+    });
+    f()
+}

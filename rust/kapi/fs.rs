@@ -25,6 +25,7 @@ pub mod inode;
 pub mod inode_operations;
 pub mod stack;
 pub mod super_block;
+mod xattr;
 
 pub use context::{FileSystem, Registration};
 pub use dentry::Dentry;

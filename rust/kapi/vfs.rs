@@ -8,6 +8,7 @@
 //! permissions that count are those of the calling task; a server acts as
 //! somebody with [`crate::cred::with_creds`].
 
+pub(crate) mod acl;
 mod directory;
 mod entry;
 mod exportfs;
@@ -16,16 +17,21 @@ pub(crate) mod modify;
 mod mount;
 pub(crate) mod path;
 pub mod rename;
+pub(crate) mod set;
 mod stat;
-mod write;
 #[cfg(HMDFS_KUNIT)]
 pub mod testing;
+mod write;
+mod xattr;
 
+pub use acl::AclType;
 pub use directory::{DirectoryFile, Emit};
 pub use entry::Entry;
-pub use exportfs::MAX_FID_WORDS;
+pub use exportfs::{Fid, MAX_FID_WORDS};
 pub use file::RegularFile;
 pub use mount::PrivateMount;
 pub use path::{Mask, Path};
+pub use set::{Changes, SetTime};
 pub use stat::{Stat, StatFs, Timespec};
 pub use write::{Allocation, WritableFile};
+pub use xattr::{XattrMode, XATTR_MAX};

@@ -28,7 +28,7 @@ impl<'a> Entry<'a> {
     pub const MIN_SIZE: usize = 8 + 8 + 1 + 1 + 1;
 
     /// Most bytes that one encoded entry takes.
-    pub const MAX_SIZE: usize = 8 + 8 + 1 + 1 + Name::MAX + 1 + 1 + Handle::MAX + Attributes::SIZE;
+    pub const MAX_SIZE: usize = 8 + 8 + 1 + 1 + Name::MAX + 1 + Handle::MAX_SIZE + Attributes::SIZE;
 
     /// Decodes the next entry.
     pub fn decode(decoder: &mut Decoder<'a>) -> Result<Self> {

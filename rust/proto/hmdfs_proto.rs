@@ -36,7 +36,7 @@ pub use codec::{Decoder, Encoder};
 pub use compound::{ReplyReader, ReplyWriter, RequestReader, RequestWriter};
 pub use directory::Entry;
 pub use error::{Error, Result, Status};
-pub use handle::Handle;
+pub use handle::{Handle, Identity};
 pub use header::{Header, Kind, Opcode};
 pub use hello::Hello;
 pub use name::{AttributeName, Name, Target};

@@ -66,8 +66,9 @@ pub enum Operation<'a> {
     Create {
         /// Its name.
         name: Name<'a>,
-        /// Its permissions.
-        mode: u16,
+        /// Its permissions, and what of them a umask takes away; it does not where the directory
+        /// has a default access control list.
+        mode: (u16, u16),
         /// Whether it is an error when there is such a file already; if it is not, that becomes
         /// the current file.
         exclusive: bool,
@@ -76,15 +77,16 @@ pub enum Operation<'a> {
     MakeDirectory {
         /// Its name.
         name: Name<'a>,
-        /// Its permissions.
-        mode: u16,
+        /// Its permissions, and what of them a umask takes away; it does not where the directory
+        /// has a default access control list.
+        mode: (u16, u16),
     },
     /// Makes a FIFO, socket or device node in the current file. It becomes the current file.
     MakeNode {
         /// Its name.
         name: Name<'a>,
-        /// Its type and permissions.
-        mode: u16,
+        /// Its type and permissions, and what of these a umask takes away.
+        mode: (u16, u16),
         /// Major and minor number, of a device node.
         device: (u32, u32),
     },
@@ -237,7 +239,7 @@ impl<'a> Operation<'a> {
     /// Most bytes that the encoded operation takes, with its header.
     pub const fn max_size(&self) -> usize {
         const NAME: usize = 1 + Name::MAX;
-        const HANDLE: usize = 1 + Handle::MAX;
+        const HANDLE: usize = Handle::MAX_SIZE;
         let arguments = match self {
             Operation::Root
             | Operation::GetHandle
@@ -260,7 +262,7 @@ impl<'a> Operation<'a> {
             Operation::SetAttributes(_) => SetAttributes::SIZE,
             Operation::Create { .. }
             | Operation::MakeDirectory { .. }
-            | Operation::MakeNode { .. } => NAME + 10,
+            | Operation::MakeNode { .. } => NAME + 12,
             Operation::Copy { .. } => HANDLE + 25,
             Operation::Link { .. } | Operation::Remove { .. } => NAME + HANDLE + 1,
             Operation::Rename { .. } => 2 * (NAME + HANDLE) + 1,
@@ -313,16 +315,16 @@ impl<'a> Operation<'a> {
             }
             13 => Operation::Create {
                 name: Name::decode(from)?,
-                mode: from.u16()?,
+                mode: (from.u16()?, from.u16()?),
                 exclusive: from.flag()?,
             },
             14 => Operation::MakeDirectory {
                 name: Name::decode(from)?,
-                mode: from.u16()?,
+                mode: (from.u16()?, from.u16()?),
             },
             15 => Operation::MakeNode {
                 name: Name::decode(from)?,
-                mode: from.u16()?,
+                mode: (from.u16()?, from.u16()?),
                 device: (from.u32()?, from.u32()?),
             },
             16 => Operation::MakeLink {
@@ -432,16 +434,19 @@ impl<'a> Operation<'a> {
                 exclusive,
             } => {
                 name.encode(encoder)?;
-                encoder.u16(*mode)?;
+                encoder.u16(mode.0)?;
+                encoder.u16(mode.1)?;
                 encoder.flag(*exclusive)
             }
             Operation::MakeDirectory { name, mode } => {
                 name.encode(encoder)?;
-                encoder.u16(*mode)
+                encoder.u16(mode.0)?;
+                encoder.u16(mode.1)
             }
             Operation::MakeNode { name, mode, device } => {
                 name.encode(encoder)?;
-                encoder.u16(*mode)?;
+                encoder.u16(mode.0)?;
+                encoder.u16(mode.1)?;
                 encoder.u32(device.0)?;
                 encoder.u32(device.1)
             }

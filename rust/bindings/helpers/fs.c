@@ -6,6 +6,7 @@
 #include <linux/jiffies.h>
 #include <linux/kdev_t.h>
 #include <linux/pagemap.h>
+#include <linux/posix_acl.h>
 
 #include "fs.h"
 
@@ -103,6 +104,14 @@ void hmdfs_helper_inode_unlock(struct inode *inode)
 void hmdfs_helper_inode_set_mtime(struct inode *inode, s64 seconds, u32 nanoseconds)
 {
 	inode_set_mtime(inode, seconds, nanoseconds);
+}
+
+void hmdfs_helper_inode_dont_cache_acl(struct inode *inode)
+{
+#ifdef CONFIG_FS_POSIX_ACL
+	inode->i_acl = ACL_DONT_CACHE;
+	inode->i_default_acl = ACL_DONT_CACHE;
+#endif
 }
 
 const char *hmdfs_helper_inode_cached_link(const struct inode *inode)

@@ -24,6 +24,7 @@ bool hmdfs_helper_inode_is_new(struct inode *inode);
 void hmdfs_helper_inode_lock(struct inode *inode);
 void hmdfs_helper_inode_unlock(struct inode *inode);
 void hmdfs_helper_inode_set_mtime(struct inode *inode, s64 seconds, u32 nanoseconds);
+void hmdfs_helper_inode_dont_cache_acl(struct inode *inode);
 const char *hmdfs_helper_inode_cached_link(const struct inode *inode);
 uid_t hmdfs_helper_i_uid_read(const struct inode *inode);
 void hmdfs_helper_i_uid_write(struct inode *inode, uid_t uid);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <linux/fs_struct.h>
 #include <linux/kthread.h>
 
 #include "task.h"
@@ -58,4 +59,32 @@ void hmdfs_helper_flush_workqueue(struct workqueue_struct *queue)
 bool hmdfs_helper_current_fatal_signal_pending(void)
 {
 	return fatal_signal_pending(current);
+}
+
+int hmdfs_helper_current_umask(void)
+{
+	return current_umask();
+}
+
+/*
+ * Sets the umask of a kernel thread, and gives the one before. Kernel threads
+ * share what a umask is part of with the init process; this one gets its own
+ * first, as the threads of nfsd do.
+ */
+int hmdfs_helper_replace_umask(int umask)
+{
+	int old = current_umask();
+	int error;
+
+	if (old == umask)
+		return old;
+	if (WARN_ON_ONCE(!(current->flags & PF_KTHREAD)))
+		return -EPERM;
+	if (current->fs->users != 1) {
+		error = unshare_fs_struct();
+		if (error)
+			return error;
+	}
+	current->fs->umask = umask;
+	return old;
 }

@@ -63,6 +63,11 @@ bool hmdfs_helper_inode_is_own(const struct inode *inode)
 	return uid_eq(inode->i_uid, current_fsuid());
 }
 
+bool hmdfs_helper_inode_keeps_data(const struct inode *inode)
+{
+	return IS_APPEND(inode) || IS_IMMUTABLE(inode);
+}
+
 void hmdfs_helper_memcpy_from_page(char *to, struct page *page, size_t offset, size_t length)
 {
 	memcpy_from_page(to, page, offset, length);
@@ -86,6 +91,21 @@ void hmdfs_helper_put_page(struct page *page)
 const struct cred *hmdfs_helper_revert_creds(const struct cred *cred)
 {
 	return revert_creds(cred);
+}
+
+void hmdfs_helper_posix_acl_release(struct posix_acl *acl)
+{
+	posix_acl_release(acl);
+}
+
+struct posix_acl *hmdfs_helper_posix_acl_from_xattr(const void *value, size_t size)
+{
+	return posix_acl_from_xattr(&init_user_ns, value, size);
+}
+
+void *hmdfs_helper_posix_acl_to_xattr(const struct posix_acl *acl, size_t *size)
+{
+	return posix_acl_to_xattr(&init_user_ns, acl, size, GFP_KERNEL);
 }
 
 u64 hmdfs_helper_siphash(const void *data, size_t length, const siphash_key_t *key)

@@ -9,6 +9,8 @@
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
 #include <linux/siphash.h>
 
 int hmdfs_helper_break_lease(struct inode *inode, unsigned int mode);
@@ -19,10 +21,14 @@ bool hmdfs_helper_exportfs_can_encode_fh(const struct super_block *sb, int flags
 bool hmdfs_helper_exportfs_may_export(const struct super_block *sb);
 loff_t hmdfs_helper_file_size(const struct file *file);
 void hmdfs_helper_get_page(struct page *page);
+bool hmdfs_helper_inode_keeps_data(const struct inode *inode);
 void hmdfs_helper_memcpy_from_page(char *to, struct page *page, size_t offset, size_t length);
 bool hmdfs_helper_inode_is_own(const struct inode *inode);
 struct mnt_idmap *hmdfs_helper_mnt_idmap(const struct vfsmount *mnt);
 const struct cred *hmdfs_helper_override_creds(const struct cred *cred);
+void hmdfs_helper_posix_acl_release(struct posix_acl *acl);
+struct posix_acl *hmdfs_helper_posix_acl_from_xattr(const void *value, size_t size);
+void *hmdfs_helper_posix_acl_to_xattr(const struct posix_acl *acl, size_t *size);
 void hmdfs_helper_put_page(struct page *page);
 const struct cred *hmdfs_helper_revert_creds(const struct cred *cred);
 u64 hmdfs_helper_siphash(const void *data, size_t length, const siphash_key_t *key);

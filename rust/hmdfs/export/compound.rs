@@ -4,7 +4,6 @@
 
 use hmdfs_kapi::{
     cred,
-    errno::EOPNOTSUPP,
     page_run::PageRun,
     vfs::{Mask, Path, RegularFile},
 };
@@ -15,7 +14,7 @@ use hmdfs_proto::{
 };
 use kernel::{error::code::EOVERFLOW, prelude::*, sync::Arc};
 
-use super::{access, attributes, directory, label, status, write, Client, Export, Response};
+use super::{access, attributes, directory, label, set, status, write, Client, Export, Response};
 
 /// Most bytes of encoded entries in a reply, whatever the client would take.
 const MAX_LISTING: usize = 256 << 10;
@@ -105,7 +104,7 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             Operation::Write { .. } => 20,
             Operation::GetChange | Operation::Copy { .. } | Operation::Seek { .. } => 8,
             Operation::GetExtended(_) | Operation::ListExtended => MAX_EXTENDED,
-            Operation::GetHandle => 1 + Handle::MAX,
+            Operation::GetHandle => Handle::MAX_SIZE,
             Operation::GetAttributes => Attributes::SIZE,
             Operation::Read { .. } => 5,
             Operation::ReadLink => proto::MAX_SYMLINK,
@@ -128,7 +127,7 @@ pub(super) struct Execution<'a, C: ?Sized> {
     pub(super) client: &'a C,
     /// Bytes of the reply's buffer.
     capacity: usize,
-    current: Option<Current>,
+    pub(super) current: Option<Current>,
     /// The data of the request.
     pub(super) input: Option<PageRun>,
     /// The data of the reply.
@@ -144,7 +143,7 @@ pub(super) struct Current {
 }
 
 impl Current {
-    fn new(path: Path) -> Self {
+    pub(super) fn new(path: Path) -> Self {
         Self {
             path,
             handle: None,
@@ -185,6 +184,12 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         let needed = usize::saturating_add(outcome_size(operation), ReplyWriter::OUTCOME_HEADER);
         if usize::saturating_add(writer.len(), needed) > self.capacity {
             return Err(E2BIG);
+        }
+        if operation.is_change() && self.client.access() != Access::Write {
+            // What makes something has a better answer when it is there already.
+            if !matches!(operation.code(), 13..=17) {
+                return Err(EROFS);
+            }
         }
         let outcome = match operation {
             Operation::Root => {
@@ -234,9 +239,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             Operation::StatFileSystem => {
                 Outcome::FileSystem(attributes::file_system(&self.current()?.path.statfs()?))
             }
-            Operation::GetChange => {
-                Outcome::Change(write::change(self.current()?)?)
-            }
+            Operation::GetChange => Outcome::Change(write::change(self.current()?)?),
             Operation::Write { offset, length } => self.write(*offset, *length)?,
             Operation::Sync { data_only } => self.sync(*data_only)?,
             Operation::SyncFileSystem => self.sync_file_system()?,
@@ -249,7 +252,16 @@ impl<C: Client + ?Sized> Execution<'_, C> {
                 clone,
             } => self.copy(source, *source_offset, *offset, *length, *clone)?,
             Operation::Seek { offset, hole } => self.seek(*offset, *hole)?,
-            _ => return Err(EOPNOTSUPP.into()),
+            Operation::GetExtended(_)
+            | Operation::SetExtended { .. }
+            | Operation::ListExtended
+            | Operation::RemoveExtended(_) => return self.extended(operation, writer),
+            Operation::SetAttributes(changes) => {
+                let (client, export) = (self.client, self.export);
+                set::set(export, client, &self.current()?.path, changes)?;
+                Outcome::Done
+            }
+            _ => self.names(operation)?,
         };
         writer.push(operation, &outcome).map_err(|_| EOVERFLOW)
     }
@@ -285,23 +297,23 @@ impl<C: Client + ?Sized> Execution<'_, C> {
 
     /// Checks that the current file may be opened like this.
     fn open(&mut self, read: bool, write: bool) -> Result {
-        let client = self.client;
+        let (client, export) = (self.client, self.export);
         let current = self.current()?;
         write::check_regular(current)?;
         if read {
-            access::check_open(client, &current.path, Mask::Read)?;
+            access::check_open(export, client, &current.path, Mask::Read)?;
         }
         if write {
-            access::check_open(client, &current.path, Mask::Write)?;
+            access::check_open(export, client, &current.path, Mask::Write)?;
         }
         Ok(())
     }
 
     fn read(&mut self, offset: u64, length: u32) -> Result<Outcome<'static>> {
-        let client = self.client;
+        let (client, export) = (self.client, self.export);
         let current = self.current()?;
         write::check_regular(current)?;
-        access::check_use(client, &current.path, Mask::Read)?;
+        access::check_use(export, client, &current.path, Mask::Read)?;
         let file = self.keep_open()?;
         let data = file.splice_read(offset, usize::try_from(length)?)?;
         let read = u32::try_from(data.len())?;
@@ -314,12 +326,12 @@ impl<C: Client + ?Sized> Execution<'_, C> {
     }
 
     fn read_link(&mut self, operation: &Operation<'_>, writer: &mut ReplyWriter<'_>) -> Result {
-        let client = self.client;
+        let (client, export) = (self.client, self.export);
         let current = self.current()?;
         if !current.path.is_symlink() {
             return Err(EINVAL);
         }
-        label::check(client, &current.path)?;
+        label::check(export, client, &current.path)?;
         current.path.with_link(|target| {
             let target = Target::new(target).map_err(|_| EIO)?;
             writer

@@ -109,7 +109,7 @@ impl Listing<'_> {
         // Encoded entries are never shorter than this.
         let fixed = Entry::MIN_SIZE
             + if self.plus {
-                self.handle.as_bytes().len() + Attributes::SIZE
+                1 + self.handle.as_bytes().len() + Attributes::SIZE
             } else {
                 0
             };

@@ -113,6 +113,19 @@ impl OpenFiles {
         self.keep(key(handle, 0), handle, File::Regular(file.clone()));
     }
 
+    /// Closes the regular file of a handle, if it is open and nobody is reading it.
+    pub(super) fn forget(&self, handle: &Handle) {
+        let key = key(handle, 0);
+        let mut files = self.0.files.lock();
+        let forgotten = files.tree.remove_node(&key);
+        if forgotten.is_some() {
+            files.count = files.count.saturating_sub(1);
+        }
+        drop(files);
+        // Closes the file, without the lock.
+        drop(forgotten);
+    }
+
     /// The directory of a handle, if it is open at that position.
     pub(super) fn take_directory(&self, handle: &Handle, position: u64) -> Option<DirectoryFile> {
         let key = key(handle, position);

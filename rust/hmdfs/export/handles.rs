@@ -44,7 +44,12 @@ impl Handles {
     /// The handle of a file.
     pub(super) fn encode(&self, path: &Path) -> Result<Handle> {
         let encoded = handle::encode(&file_id(path)?, |bytes| self.key.siphash(bytes));
-        Handle::new(encoded.as_bytes()).map_err(|_| EOVERFLOW)
+        Handle::with_identity(encoded.as_bytes(), encoded.identity()).map_err(|_| EOVERFLOW)
+    }
+
+    /// Whether `handle` is one of the file at `path`.
+    pub(super) fn is_of(&self, handle: &Handle, path: &Path) -> Result<bool> {
+        Ok(self.encode(path)?.is_same_file(handle))
     }
 
     /// The file of a handle, if it lies below `root`.
@@ -65,6 +70,6 @@ impl Handles {
 
 fn file_id(path: &Path) -> Result<FileId> {
     let mut words = [0; MAX_FID_WORDS];
-    let (file_type, length) = path.exportfs_encode_fh(&mut words)?;
-    FileId::new(file_type, &words, length).ok_or(EOVERFLOW)
+    let fid = path.exportfs_encode_fh(&mut words)?;
+    FileId::new(fid.fid_type, &words, fid.length, fid.file).ok_or(EOVERFLOW)
 }

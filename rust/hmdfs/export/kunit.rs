@@ -186,7 +186,9 @@ mod tests {
             Operation::GetHandle,
             Operation::GetAttributes,
             Operation::Open {
- read: true, write: false },
+                read: true,
+                write: false,
+            },
             READ_ALL,
         ];
         let response = call(&export, &TRUSTED, &operations)?;
@@ -353,7 +355,14 @@ mod tests {
                     _ => false,
                 };
                 let expected = if allowed { Status::Ok } else { Status::EACCES };
-                let opened = [Operation::Root, walk(name), Operation::Open { read: true, write: false }];
+                let opened = [
+                    Operation::Root,
+                    walk(name),
+                    Operation::Open {
+                        read: true,
+                        write: false,
+                    },
+                ];
                 assert!(call_status(&export, &device, &opened)? == expected);
                 // The file may be open by now, for somebody else.
                 let read = [Operation::Root, walk(name), READ_ALL];
@@ -405,7 +414,14 @@ mod tests {
         }
         let through = [Operation::Root, walk(b"link"), walk(b"x")];
         assert!(call_status(&export, &TRUSTED, &through)? == Status::ENOTDIR);
-        let opened = [Operation::Root, walk(b"link"), Operation::Open { read: true, write: false }];
+        let opened = [
+            Operation::Root,
+            walk(b"link"),
+            Operation::Open {
+                read: true,
+                write: false,
+            },
+        ];
         assert!(call_status(&export, &TRUSTED, &opened)? == Status::ELOOP);
         // The default label is too high for this one.
         let device = Device {
@@ -490,7 +506,16 @@ mod tests {
             (&[Operation::GetAttributes][..], Status::EBADF),
             (&[Operation::Other(99)], Status::EOPNOTSUPP),
             (&[Operation::Root, walk(b"missing")], Status::ENOENT),
-            (&[Operation::Root, Operation::Open { read: true, write: false }], Status::EISDIR),
+            (
+                &[
+                    Operation::Root,
+                    Operation::Open {
+                        read: true,
+                        write: false,
+                    },
+                ],
+                Status::EISDIR,
+            ),
             (&[Operation::Root, Operation::ReadLink], Status::EINVAL),
         ] {
             assert!(call_status(&export, &TRUSTED, operations)? == expected);

@@ -27,7 +27,7 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
         let (client, export) = (self.client, self.export);
         let current = self.current()?;
         check_regular(current)?;
-        access::check_use(client, &current.path, Mask::Write)?;
+        access::check_use(export, client, &current.path, Mask::Write)?;
         let writer = export.writers.open(&current.path, &export.server)?;
         let turn = writer.turn.lock();
         let before = change(current)?;
@@ -91,24 +91,28 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
         let (client, export) = (self.client, self.export);
         let source = self.file(source)?;
         check_regular(&source)?;
-        access::check_use(client, &source.path, Mask::Read)?;
+        access::check_use(export, client, &source.path, Mask::Read)?;
         let from = RegularFile::open(&source.path, &export.server)?;
         let writer = self.writer()?;
         let _turn = writer.turn.lock();
         let copied = if clone {
-            writer.file.clone_from(&from, source_offset, offset, length)?
+            writer
+                .file
+                .clone_from(&from, source_offset, offset, length)?
         } else {
-            writer.file.copy_from(&from, source_offset, offset, length)?
+            writer
+                .file
+                .copy_from(&from, source_offset, offset, length)?
         };
         Ok(Outcome::Copied(copied))
     }
 
     /// Finds the next data or hole of the current file.
     pub(super) fn seek(&mut self, offset: u64, hole: bool) -> Result<Outcome<'static>> {
-        let client = self.client;
+        let (client, export) = (self.client, self.export);
         let current = self.current()?;
         check_regular(current)?;
-        access::check_use(client, &current.path, Mask::Read)?;
+        access::check_use(export, client, &current.path, Mask::Read)?;
         Ok(Outcome::Position(self.keep_open()?.seek(offset, hole)?))
     }
 
@@ -117,7 +121,7 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
         let (client, export) = (self.client, self.export);
         let current = self.current()?;
         check_regular(current)?;
-        access::check_use(client, &current.path, Mask::Write)?;
+        access::check_use(export, client, &current.path, Mask::Write)?;
         export.writers.open(&current.path, &export.server)
     }
 

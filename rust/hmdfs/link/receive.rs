@@ -23,11 +23,11 @@ use hmdfs_kapi::{
         EKEYEXPIRED, //
     },
     memalloc::NofsScope,
-    page_run::PageRun,
     net::{
         socket::Received,
         tls, //
     },
+    page_run::PageRun,
 };
 use hmdfs_proto::{
     self as proto,

@@ -39,7 +39,9 @@ pub(crate) fn call(peer: &Peer, operations: &[Operation<'_>], data_limit: u32) -
 
 /// As [`call`], of operations that change something.
 pub(crate) fn change(peer: &Peer, operations: &[Operation<'_>]) -> Result<Reply> {
-    call(peer, operations, 0)
+    let reply = call(peer, operations, 0)?;
+    peer.set_unsynced();
+    Ok(reply)
 }
 
 /// The outcomes in a reply, one after the other.
@@ -75,6 +77,15 @@ impl<'a> Outcomes<'a> {
     pub(crate) fn done(&mut self) -> Result {
         match self.next()? {
             Outcome::Done => Ok(()),
+            _ => Err(EPROTO.into()),
+        }
+    }
+
+    /// Success of an operation that makes something; whether it did not exist before.
+    pub(crate) fn made(&mut self) -> Result<bool> {
+        match self.next()? {
+            Outcome::Done => Ok(true),
+            Outcome::Created(created) => Ok(created),
             _ => Err(EPROTO.into()),
         }
     }

@@ -120,6 +120,11 @@ impl Operations<Hmdfs> for FileOps {
     }
 }
 
+/// What belongs to a file that was opened otherwise than by [`Operations::open`].
+pub(super) fn opened(inode: &Inode) -> Result<KBox<Open>> {
+    Ok(KBox::new(Open(inode.to_ref()), GFP_KERNEL)?)
+}
+
 /// Opens the file that `path` leads to, which must be the one of `inode`; EOPENSTALE when it is
 /// another one, or none.
 fn open_as(
@@ -161,7 +166,7 @@ fn open_as(
             }
         })?;
     }
-    if outcomes.handle()? != node.handle() {
+    if !node.learn(outcomes.handle()?) {
         return Err(EOPENSTALE.into());
     }
     let attributes = outcomes.attributes()?;
@@ -178,14 +183,7 @@ fn open_as(
     } else {
         None
     };
-    inode::take(
-        inode,
-        node,
-        question,
-        &attributes,
-        beginning,
-        Locking::Wait,
-    )?;
+    inode::take(inode, node, question, &attributes, beginning, Locking::Wait)?;
     Ok(question)
 }
 

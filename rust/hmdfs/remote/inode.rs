@@ -9,6 +9,7 @@ use hmdfs_kapi::{
         inode_operations::{Operations, Query, Stat},
         SuperBlock,
     },
+    vfs::{AclType, Changes},
 };
 use hmdfs_model::content::Content;
 use hmdfs_proto::{Attributes, Handle, Operation};
@@ -21,7 +22,9 @@ use kernel::{
 use super::{
     compound::{self, Outcomes},
     directory::{Child, DirectoryOps},
+    extended,
     file::FileOps,
+    set,
     symlink::LinkOps,
 };
 use crate::{
@@ -37,7 +40,6 @@ const SET_ID: u16 = 0o6000;
 /// A file or directory of another device.
 pub(crate) struct Node {
     peer: Arc<Peer>,
-    handle: Handle,
     /// The target of a symbolic link, with a NUL at its end. Empty of anything else, and of a
     /// link that this device may not read.
     target: KVec<u8>,
@@ -49,6 +51,9 @@ pub(crate) struct Node {
 /// Locks, from the outside: the inode's, `known`, then `content` or `beginning`.
 #[pin_data]
 struct State {
+    /// One of the handles of the file, the one that was told last.
+    #[pin]
+    handle: SpinLock<Handle>,
     /// Held while pages are dropped, so it may not be taken on the way of a read.
     #[pin]
     known: Mutex<Known>,
@@ -91,7 +96,19 @@ impl Node {
 
     /// The owner's name for it.
     pub(crate) fn handle(&self) -> Handle {
-        self.handle
+        *self.state.handle.lock()
+    }
+
+    /// Takes over a handle that the owner told, if it is one of this file, and says whether it is.
+    ///
+    /// The handle of a file that is no directory changes with the directory that it is in.
+    pub(super) fn learn(&self, handle: Handle) -> bool {
+        let mut known = self.state.handle.lock();
+        let same = known.is_same_file(&handle);
+        if same {
+            *known = handle;
+        }
+        same
     }
 
     /// The target of a symbolic link.
@@ -157,14 +174,14 @@ impl Node {
 /// Finds or makes the inode of a peer's file, and takes over the attributes. May sleep.
 pub(crate) fn iget(sb: &SuperBlock<Hmdfs>, peer: &Arc<Peer>, child: &Child) -> Result<InodeRef> {
     let (handle, attributes) = (child.handle, &child.attributes);
-    let key = Key::Remote(peer.serial(), handle);
+    let key = Key::Remote(peer.serial(), handle.identity());
     let ino = Key::remote_number(peer.number(), attributes.ino);
     let node = Node {
         peer: peer.clone(),
-        handle,
         target: link_target(child)?,
         state: KBox::pin_init(
             pin_init!(State {
+                handle <- new_spinlock!(handle, "hmdfs::remote::Handle"),
                 known <- new_mutex!(
                     Known {
                         attributes: *attributes,
@@ -192,6 +209,7 @@ pub(crate) fn iget(sb: &SuperBlock<Hmdfs>, peer: &Arc<Peer>, child: &Child) -> R
                 return Err(ESTALE.into());
             }
             let node = of(&inode)?;
+            node.learn(handle);
             take(&inode, node, child.question, attributes, None, Locking::Try)?;
             Ok(inode)
         }
@@ -261,7 +279,12 @@ pub(super) fn take(
     let regular = attributes.is_regular();
     let differs = regular
         && (inode.size() != attributes.size
-            || !node.state.content.lock().content.is_current(attributes.change));
+            || !node
+                .state
+                .content
+                .lock()
+                .content
+                .is_current(attributes.change));
     let _lock = match (differs, locking) {
         (false, _) | (true, Locking::Held) => None,
         (true, Locking::Wait) => Some(inode.lock_killable()?),
@@ -280,16 +303,17 @@ pub(super) fn take(
         inode.set_attributes(&vfs_attributes(attributes));
         return Ok(());
     }
+    // Whatever becomes of the rest, this has nothing to do with the data.
+    known.attributes = Attributes {
+        mode: attributes.mode,
+        nlink: attributes.nlink,
+        uid: attributes.uid,
+        gid: attributes.gid,
+        ..known.attributes
+    };
+    inode.set_permissions(&vfs_attributes(attributes));
     if inode.is_being_written() {
         known.question = question;
-        known.attributes = Attributes {
-            mode: attributes.mode,
-            nlink: attributes.nlink,
-            uid: attributes.uid,
-            gid: attributes.gid,
-            ..known.attributes
-        };
-        inode.set_permissions(&vfs_attributes(attributes));
         return Ok(());
     }
     let changed = {
@@ -358,7 +382,7 @@ fn settle(inode: &Inode, node: &Node) -> Result {
 pub(super) fn refresh(mount: &Mount, inode: &Inode) -> Result {
     let node = of(inode)?;
     let question = mount.ask();
-    let operations = [Operation::File(node.handle), Operation::GetAttributes];
+    let operations = [Operation::File(node.handle()), Operation::GetAttributes];
     let reply = compound::call(&node.peer, &operations, 0)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
@@ -406,6 +430,10 @@ pub(super) fn getattr(inode: &Inode, query: Query) -> Result {
     if query.dont_sync() || (!query.force_sync() && node.is_fresh(&mount)) {
         return Ok(());
     }
+    if node.attributes().nlink == 0 {
+        // Only still open here: its owner knows it no more.
+        return Ok(());
+    }
     refresh(&mount, inode)
 }
 
@@ -441,13 +469,27 @@ pub(super) struct PlainOps;
 
 #[vtable]
 impl Operations<Hmdfs> for PlainOps {
-    const READ_ONLY: bool = true;
-
     fn getattr(inode: &Inode, query: Query) -> Result {
         getattr(inode, query)
     }
 
     fn fill_stat(inode: &Inode, stat: &mut Stat<'_>) {
         fill_stat(inode, stat);
+    }
+
+    fn setattr(inode: &Inode, changes: &Changes) -> Result {
+        set::setattr(inode, changes)
+    }
+
+    fn listxattr(inode: &Inode, list: &mut [u8]) -> Result<usize> {
+        extended::listxattr(inode, list)
+    }
+
+    fn get_acl(inode: &Inode, acl_type: AclType) -> Result<Option<KVVec<u8>>> {
+        extended::get_acl(inode, acl_type)
+    }
+
+    fn set_acl(inode: &Inode, acl_type: AclType, acl: Option<&[u8]>) -> Result {
+        extended::set_acl(inode, acl_type, acl)
     }
 }

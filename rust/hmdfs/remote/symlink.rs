@@ -6,11 +6,17 @@
 //! stays inside the tree that it is seen in: another device must not be able to send
 //! a program of this one anywhere else.
 
-use hmdfs_kapi::fs::inode_operations::{Operations, Query, Stat};
+use hmdfs_kapi::{
+    fs::inode_operations::{Operations, Query, Stat},
+    vfs::Changes,
+};
 use hmdfs_model::link::climbs;
 use kernel::prelude::*;
 
-use super::inode::{fill_stat, getattr, of};
+use super::{
+    inode::{fill_stat, getattr, of},
+    set,
+};
 use crate::{
     mount::Hmdfs,
     node::{Dentry, Inode, Node},
@@ -38,14 +44,16 @@ fn depth(dentry: &Dentry) -> usize {
 
 #[vtable]
 impl Operations<Hmdfs> for LinkOps {
-    const READ_ONLY: bool = true;
-
     fn getattr(inode: &Inode, query: Query) -> Result {
         getattr(inode, query)
     }
 
     fn fill_stat(inode: &Inode, stat: &mut Stat<'_>) {
         fill_stat(inode, stat);
+    }
+
+    fn setattr(inode: &Inode, changes: &Changes) -> Result {
+        set::setattr(inode, changes)
     }
 
     fn get_link<'a>(inode: &'a Inode, dentry: &Dentry) -> Result<&'a CStr> {

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     net::Namespace,
-    vfs::StatFs, //
+    vfs::{StatFs, XattrMode}, //
 };
 
 /// A type of file system; C: `struct file_system_type` and `struct super_operations`.
@@ -92,6 +92,15 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     /// Brings what was written, and is kept elsewhere than in this superblock's inodes, to stable
     /// storage: `syncfs(2)`. May sleep.
     fn sync_fs(data: <Self::Data as ForeignOwnable>::Borrowed<'_>) -> Result;
+
+    /// Reads an extended attribute of an inode that stands on no lower one into `value`, and gives
+    /// its length; [`ERANGE`] when it is longer. An empty `value` asks for the length alone. No
+    /// lock is held; may sleep.
+    fn getxattr(inode: &Inode<Self>, name: &CStr, value: &mut [u8]) -> Result<usize>;
+
+    /// Sets an extended attribute of an inode that stands on no lower one, or removes it. The
+    /// inode is locked exclusively; may sleep.
+    fn setxattr(inode: &Inode<Self>, name: &CStr, value: Option<&[u8]>, mode: XattrMode) -> Result;
 
     /// `statfs` of a file.
     fn statfs(inode: &Inode<Self>) -> Result<StatFs>;
@@ -360,7 +369,7 @@ impl<F: FileSystem> Vtable<F> {
             (*sb).s_blocksize = kernel::page::PAGE_SIZE;
             (*sb).s_blocksize_bits = kernel::page::PAGE_SHIFT as u8;
             (*sb).s_time_gran = 1;
-            (*sb).s_xattr = super::stack::xattr::handlers();
+            (*sb).s_xattr = super::xattr::Vtable::<F>::HANDLERS.as_ptr();
             // The umask is applied by who makes a file, because a default access control list
             // of the directory may stand in its place.
             bindings::set_sb_flags(sb, bindings::SB_POSIXACL);

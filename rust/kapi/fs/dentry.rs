@@ -196,15 +196,26 @@ impl Name {
 }
 
 /// A dentry that a lookup is to complete, by splicing an inode or nothing in.
-pub struct InLookup<'a, F: FileSystem>(&'a Dentry<F>);
+pub struct InLookup<'a, F: FileSystem>(&'a Dentry<F>, Intent);
 
 impl<'a, F: FileSystem> InLookup<'a, F> {
     /// # Safety
     ///
-    /// `dentry` must be what the VFS gave to `lookup`.
-    pub(super) unsafe fn from_raw(dentry: *mut bindings::dentry) -> Self {
+    /// `dentry` must be what the VFS gave to `lookup`, with these flags.
+    pub(super) unsafe fn from_raw(dentry: *mut bindings::dentry, flags: c_uint) -> Self {
         // SAFETY: By the function's contract.
-        Self(unsafe { Dentry::from_raw(dentry) })
+        Self(unsafe { Dentry::from_raw(dentry) }, Intent(flags))
+    }
+
+    /// What the lookup is for.
+    pub fn intent(&self) -> Intent {
+        self.1
+    }
+
+    /// Completes the lookup without an answer: the dentry has no inode, and will not be found
+    /// again. For a name of which the operation that follows will find out more, at once.
+    pub fn leave(self) -> Spliced<F> {
+        Spliced(None)
     }
 
     /// The name that is looked up.
@@ -280,6 +291,18 @@ impl<'a, F: FileSystem> Negative<'a, F> {
         Ok(Instantiated(()))
     }
 
+    /// Gives it the inode of the new file, which must not be a directory, whether or not the
+    /// dentry is cached (see [`InLookup::leave`]); C: `d_splice_alias`.
+    pub fn add(self, inode: inode::Ref<F>, time: usize) -> Result<Instantiated> {
+        if inode.file_type() == 0o040_000 {
+            return Err(EISDIR);
+        }
+        self.0.d_drop();
+        // What is no directory has no other dentry that would be used instead.
+        InLookup(self.0, Intent(0)).splice_alias(Some(inode), time)?;
+        Ok(Instantiated(()))
+    }
+
     /// Gives it the inode of the new directory; C: `d_splice_alias`.
     pub fn d_splice_alias(self, inode: inode::Ref<F>) -> Result<Spliced<F>> {
         // A directory has one dentry at most: should this one have been found elsewhere already,
@@ -287,7 +310,7 @@ impl<'a, F: FileSystem> Negative<'a, F> {
         // SAFETY: The dentry is valid, and its directory is locked.
         unsafe { bindings::d_drop(self.0.as_raw()) };
         let time = self.0.time();
-        InLookup(self.0).splice_alias(Some(inode), time)
+        InLookup(self.0, Intent(0)).splice_alias(Some(inode), time)
     }
 }
 
@@ -332,6 +355,17 @@ impl Intent {
     pub fn is_open(&self) -> bool {
         self.0 & bindings::LOOKUP_OPEN != 0
             && self.0 & (bindings::LOOKUP_CREATE | bindings::LOOKUP_EXCL) == 0
+    }
+
+    /// Something is to be made that must not exist yet: whoever makes it will see.
+    pub fn is_exclusive(&self) -> bool {
+        const BOTH: c_uint = bindings::LOOKUP_CREATE | bindings::LOOKUP_EXCL;
+        self.0 & BOTH == BOTH
+    }
+
+    /// Something is to be renamed to this name, and may replace what has it.
+    pub fn is_rename_target(&self) -> bool {
+        self.0 & bindings::LOOKUP_RENAME_TARGET != 0
     }
 
     /// A cached answer was wrong, and this is the second try.

@@ -82,6 +82,13 @@ pub trait DirectoryOperations<F: FileSystem>: 'static {
         private: <Self::Private as ForeignOwnable>::Borrowed<'_>,
         context: &mut directory::Context<'_, F>,
     ) -> Result;
+
+    /// Brings the names in the directory to stable storage; `data_only` as in `fdatasync(2)`. No
+    /// lock is held; may sleep.
+    fn fsync(inode: &Inode<F>, data_only: bool) -> Result {
+        let _ = (inode, data_only);
+        Ok(())
+    }
 }
 
 /// Makes the C table for open directories.
@@ -100,7 +107,7 @@ impl<F: FileSystem, T: DirectoryOperations<F>> DirectoryVtable<F, T> {
         iterate_shared: Some(Self::iterate_shared),
         llseek: Some(Self::llseek),
         read: Some(bindings::generic_read_dir),
-        fsync: Some(bindings::noop_fsync),
+        fsync: Some(Self::fsync),
         ..pin_init::zeroed()
     };
 
@@ -143,6 +150,23 @@ impl<F: FileSystem, T: DirectoryOperations<F>> DirectoryVtable<F, T> {
             // SAFETY: By the function's contract.
             let mut context = directory::Context::new(unsafe { &mut *context }, file);
             T::iterate(file.inode(), private, &mut context)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The VFS calls this with an open file.
+    unsafe extern "C" fn fsync(
+        file: *mut bindings::file,
+        _start: i64,
+        _end: i64,
+        data_only: c_int,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By the function's contract.
+            let file = unsafe { File::<F>::from_raw(file) };
+            T::fsync(file.inode(), data_only != 0)?;
             Ok(0)
         })
     }

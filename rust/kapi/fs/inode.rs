@@ -363,6 +363,10 @@ impl<F: FileSystem> New<F> {
     pub fn set_inode_operations<T: inode_operations::Operations<F>>(&self) {
         // SAFETY: The inode is ours alone; the table is static.
         unsafe { (*self.raw()).i_op = inode_operations::table::<F, T>() };
+        if T::HAS_GET_ACL {
+            // SAFETY: The inode is ours alone.
+            unsafe { bindings::inode_dont_cache_acl(self.raw()) };
+        }
     }
 
     /// Sets the operations of a directory's open files.

@@ -54,7 +54,10 @@ impl<F: FileSystem> Inode<F> {
     /// to them is sent first. May sleep.
     pub fn invalidate_range(&self, offset: u64, length: u64) -> Result {
         let last = offset.saturating_add(length).saturating_sub(1);
-        let (start, last) = (i64::try_from(offset)?, i64::try_from(last).unwrap_or(i64::MAX));
+        let (start, last) = (
+            i64::try_from(offset)?,
+            i64::try_from(last).unwrap_or(i64::MAX),
+        );
         if length == 0 {
             return Ok(());
         }

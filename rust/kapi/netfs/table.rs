@@ -57,17 +57,18 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         ..pin_init::zeroed()
     };
 
-    pub(super) const MAPPING: bindings::address_space_operations = bindings::address_space_operations {
-        read_folio: Some(bindings::netfs_read_folio),
-        readahead: Some(bindings::netfs_readahead),
-        writepages: Some(bindings::netfs_writepages),
-        dirty_folio: Some(bindings::netfs_dirty_folio),
-        release_folio: Some(bindings::netfs_release_folio),
-        invalidate_folio: Some(bindings::netfs_invalidate_folio),
-        migrate_folio: Some(bindings::filemap_migrate_folio),
-        direct_IO: Some(bindings::noop_direct_IO),
-        ..pin_init::zeroed()
-    };
+    pub(super) const MAPPING: bindings::address_space_operations =
+        bindings::address_space_operations {
+            read_folio: Some(bindings::netfs_read_folio),
+            readahead: Some(bindings::netfs_readahead),
+            writepages: Some(bindings::netfs_writepages),
+            dirty_folio: Some(bindings::netfs_dirty_folio),
+            release_folio: Some(bindings::netfs_release_folio),
+            invalidate_folio: Some(bindings::netfs_invalidate_folio),
+            migrate_folio: Some(bindings::filemap_migrate_folio),
+            direct_IO: Some(bindings::noop_direct_IO),
+            ..pin_init::zeroed()
+        };
 
     /// # Safety
     ///

@@ -17,6 +17,17 @@ use super::Path;
 /// Most words of an identifier that [`Path::exportfs_encode_fh`] gives.
 pub const MAX_FID_WORDS: usize = 10;
 
+/// What an identifier consists of.
+#[derive(Clone, Copy, Debug)]
+pub struct Fid {
+    /// Its type, which the file system knows.
+    pub fid_type: u8,
+    /// Number of words.
+    pub length: usize,
+    /// How many of them tell which file it is; those after them tell where it is.
+    pub file: usize,
+}
+
 impl Path {
     /// Whether the file system can find its files by identifiers; C: `exportfs_may_export`.
     pub fn exportfs_may_export(&self) -> bool {
@@ -24,8 +35,7 @@ impl Path {
         unsafe { bindings::exportfs_may_export(self.super_block()) }
     }
 
-    /// An identifier of the file: its type, and the number of words written to `words`; C:
-    /// `exportfs_encode_fh`.
+    /// Writes an identifier of the file to `words`; C: `exportfs_encode_fh`.
     ///
     /// Where the file system can do it, the identifier of what is not a directory names the
     /// parent directory too, so that the file can be found below it without being in memory.
@@ -34,11 +44,30 @@ impl Path {
     ///
     /// - `EOPNOTSUPP`: the file system has no such identifiers.
     /// - `EOVERFLOW`: the identifier is too long.
-    pub fn exportfs_encode_fh(&self, words: &mut [u32; MAX_FID_WORDS]) -> Result<(u8, usize)> {
+    pub fn exportfs_encode_fh(&self, words: &mut [u32; MAX_FID_WORDS]) -> Result<Fid> {
         const CONNECTABLE: c_int = bindings::EXPORT_FH_CONNECTABLE as c_int;
         // SAFETY: The superblock is valid.
         let connectable =
             unsafe { bindings::exportfs_can_encode_fh(self.super_block(), CONNECTABLE) };
+        let (fid_type, length) =
+            self.encode_fh(words, if connectable { CONNECTABLE } else { 0 })?;
+        let mut fid = Fid {
+            fid_type,
+            length,
+            file: length,
+        };
+        if connectable && !self.is_dir() {
+            let mut alone = [0; MAX_FID_WORDS];
+            let (_, file) = self.encode_fh(&mut alone, 0)?;
+            // All file systems put the file first.
+            if file <= length && words.get(..file) == alone.get(..file) {
+                fid.file = file;
+            }
+        }
+        Ok(fid)
+    }
+
+    fn encode_fh(&self, words: &mut [u32; MAX_FID_WORDS], flags: c_int) -> Result<(u8, usize)> {
         // CAST: Ten.
         let mut length = MAX_FID_WORDS as c_int;
         // SAFETY: The dentry is valid and positive; there is room for `length` words.
@@ -47,7 +76,7 @@ impl Path {
                 self.dentry(),
                 words.as_mut_ptr().cast(),
                 &mut length,
-                if connectable { CONNECTABLE } else { 0 },
+                flags,
             )
         };
         if fid_type < 0 {

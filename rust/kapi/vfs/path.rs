@@ -135,6 +135,12 @@ impl Path {
         mode & bindings::S_IFMT as u16
     }
 
+    /// The permission bits of the file's mode, as of now.
+    pub fn permissions(&self) -> u16 {
+        // SAFETY: The inode is valid; the field is read as a whole.
+        unsafe { (&raw const (*self.inode()).i_mode).read_volatile() & 0o7777 }
+    }
+
     /// Whether it is a directory.
     pub fn is_dir(&self) -> bool {
         // CAST: All of `S_IFMT` are 16 bits.
@@ -254,61 +260,6 @@ impl Path {
     pub fn is_own(&self) -> bool {
         // SAFETY: The inode is valid.
         unsafe { bindings::inode_is_own(self.inode()) }
-    }
-
-    /// Reads an extended attribute into `value` and gives its length; C: `vfs_getxattr`.
-    ///
-    /// # Errors
-    ///
-    /// - `ENODATA`: there is none of this name.
-    /// - `EOPNOTSUPP`: the file system has none at all.
-    /// - [`ERANGE`]: it is longer than `value`.
-    /// - [`EACCES`]: the task may not read it.
-    pub fn getxattr(&self, name: &CStr, value: &mut [u8]) -> Result<usize> {
-        if value.is_empty() {
-            // The call would give the length of the value.
-            return Err(ERANGE);
-        }
-        // SAFETY: The dentry is valid, the name a C string, and the value may be written.
-        let length = unsafe {
-            bindings::vfs_getxattr(
-                self.idmap(),
-                self.dentry(),
-                name.as_char_ptr(),
-                value.as_mut_ptr().cast(),
-                value.len(),
-            )
-        };
-        usize::try_from(length).map_err(|_| {
-            // CAST: A negative result is an error number.
-            Error::from_errno(length as c_int)
-        })
-    }
-
-    /// Sets an extended attribute; C: `vfs_setxattr`, within `mnt_want_write`.
-    ///
-    /// # Errors
-    ///
-    /// - `EOPNOTSUPP`: the file system has none of this kind.
-    /// - [`EPERM`], [`EACCES`]: the task may not set it.
-    /// - [`EROFS`]: the mount is read-only.
-    pub fn setxattr(&self, name: &CStr, value: &[u8]) -> Result {
-        // SAFETY: The mount is valid.
-        to_result(unsafe { bindings::mnt_want_write(self.0.mnt) })?;
-        // SAFETY: The dentry is valid, the name a C string, and the value may be read.
-        let result = to_result(unsafe {
-            bindings::vfs_setxattr(
-                self.idmap(),
-                self.dentry(),
-                name.as_char_ptr(),
-                value.as_ptr().cast(),
-                value.len(),
-                0,
-            )
-        });
-        // SAFETY: Was given above.
-        unsafe { bindings::mnt_drop_write(self.0.mnt) };
-        result
     }
 
     /// Writes all of the file system to stable storage, and waits; C: `sync_filesystem`.

@@ -28,13 +28,19 @@ impl Flags {
     /// `RENAME_EXCHANGE`: the two names exchange what they stand for.
     pub const EXCHANGE: u32 = bindings::RENAME_EXCHANGE;
 
-    pub(crate) fn from_raw(flags: u32) -> Self {
+    /// A set of [`Flags::NOREPLACE`] and [`Flags::EXCHANGE`].
+    pub const fn new(flags: u32) -> Self {
         Self(flags)
     }
 
     /// Whether all of the flags that are set are among `allowed`.
     pub fn only(self, allowed: u32) -> bool {
         self.0 & !allowed == 0
+    }
+
+    /// Whether it is to fail when the new name exists.
+    pub fn is_noreplace(self) -> bool {
+        self.0 & Self::NOREPLACE != 0
     }
 
     /// Whether the names exchange what they stand for.

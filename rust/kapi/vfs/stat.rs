@@ -30,6 +30,16 @@ impl From<bindings::timespec64> for Timespec {
     }
 }
 
+impl From<Timespec> for bindings::timespec64 {
+    fn from(time: Timespec) -> Self {
+        Self {
+            tv_sec: time.seconds,
+            // CAST: Less than a billion.
+            tv_nsec: time.nanoseconds as isize,
+        }
+    }
+}
+
 /// Attributes of a file; C: `struct kstat`.
 #[derive(Clone, Copy, Debug)]
 pub struct Stat {

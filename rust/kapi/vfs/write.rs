@@ -115,9 +115,8 @@ impl WritableFile {
             )
         };
         // SAFETY: The file is valid, and the iterator is of memory to read.
-        let written = unsafe {
-            bindings::vfs_iter_write(self.0.as_raw(), &mut iterator, &mut position, 0)
-        };
+        let written =
+            unsafe { bindings::vfs_iter_write(self.0.as_raw(), &mut iterator, &mut position, 0) };
         length_or_error(written)
     }
 

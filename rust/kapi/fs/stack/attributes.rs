@@ -13,10 +13,7 @@ use kernel::{
 };
 
 use super::{copy_attributes, file, lower, lower_rcu};
-use crate::vfs::{
-    modify::{break_delegations, WriteAccess},
-    Path,
-};
+use crate::vfs::{modify::WriteAccess, set::notify_change};
 
 /// C: `inode_operations.getattr`.
 ///
@@ -111,46 +108,6 @@ fn translate(changes: &mut bindings::iattr) {
             None => changes.ia_valid &= !bindings::ATTR_FILE,
         }
     }
-}
-
-/// C: `notify_change`, with all that goes with it.
-fn notify_change(path: &Path, changes: &bindings::iattr) -> Result {
-    let inode = path.inode();
-    let truncates = changes.ia_valid & bindings::ATTR_SIZE != 0;
-    let _write = WriteAccess::to(path)?;
-    if truncates {
-        // A file that is being executed is not truncated.
-        // SAFETY: The inode is valid.
-        to_result(unsafe { bindings::get_write_access(inode) })?;
-    }
-    let result = break_delegations(|delegated| {
-        // Each try changes its argument.
-        let mut changes = *changes;
-        // SAFETY: The inode is valid. The order is ours before lower, always.
-        unsafe { bindings::inode_lock(inode) };
-        if truncates && changes.ia_valid & bindings::ATTR_MODE == 0 {
-            // As `do_truncate` does: our inode tells the VFS that there is nothing to take away.
-            // SAFETY: The path is valid, and its inode is locked.
-            let lost = unsafe { bindings::setattr_should_drop_suidgid(path.idmap(), inode) };
-            // CAST: A set of flags.
-            changes.ia_valid |= lost as u32 | bindings::ATTR_KILL_PRIV;
-            if lost != 0 {
-                changes.ia_valid |= bindings::ATTR_FORCE;
-            }
-        }
-        // SAFETY: The path is valid, and its inode is locked.
-        let result = to_result(unsafe {
-            bindings::notify_change(path.idmap(), path.dentry(), &mut changes, delegated)
-        });
-        // SAFETY: It was locked above.
-        unsafe { bindings::inode_unlock(inode) };
-        result
-    });
-    if truncates {
-        // SAFETY: The access was got above.
-        unsafe { bindings::put_write_access(inode) };
-    }
-    result
 }
 
 /// C: `inode_operations.fileattr_get`.

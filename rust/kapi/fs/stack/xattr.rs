@@ -12,42 +12,13 @@ use kernel::{
     str::CStrExt,
 };
 
-use super::{copy_attributes, lower, lower_rcu};
-use crate::{errno::EOPNOTSUPP, vfs::modify::WriteAccess};
-
-/// A list of handlers, ended by a null pointer.
-#[repr(transparent)]
-struct Handlers([*const bindings::xattr_handler; 2]);
-
-// SAFETY: The handlers never change.
-unsafe impl Sync for Handlers {}
-
-/// A handler that never changes.
-#[repr(transparent)]
-struct Handler(bindings::xattr_handler);
-
-// SAFETY: It never changes.
-unsafe impl Sync for Handler {}
-
-/// Takes all names.
-static ANY: Handler = Handler(bindings::xattr_handler {
-    prefix: c"".to_bytes_with_nul().as_ptr().cast(),
-    get: Some(get),
-    set: Some(set),
-    ..pin_init::zeroed()
-});
-
-static HANDLERS: Handlers = Handlers([&raw const ANY.0, core::ptr::null()]);
-
-/// What a superblock has for `s_xattr`.
-pub(in crate::fs) fn handlers() -> *const *const bindings::xattr_handler {
-    HANDLERS.0.as_ptr()
-}
+use super::{copy_attributes, lower};
+use crate::vfs::{modify::WriteAccess, AclType};
 
 /// # Safety
 ///
-/// The VFS calls this with an inode of ours, a name, and room for the value.
-unsafe extern "C" fn get(
+/// Called with a stacked inode, a name, and room for the value.
+pub(in crate::fs) unsafe extern "C" fn get(
     _handler: *const bindings::xattr_handler,
     _dentry: *mut bindings::dentry,
     inode: *mut bindings::inode,
@@ -55,10 +26,6 @@ unsafe extern "C" fn get(
     buffer: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: A reference is held.
-    if unsafe { lower_rcu(inode) }.0.is_null() {
-        return EOPNOTSUPP.error().to_errno();
-    }
     // SAFETY: A reference is held.
     let path = match unsafe { lower(inode) } {
         Ok(path) => path,
@@ -72,8 +39,8 @@ unsafe extern "C" fn get(
 
 /// # Safety
 ///
-/// The VFS calls this with a locked inode of ours, a name, and a value, or null to remove it.
-unsafe extern "C" fn set(
+/// Called with a locked, stacked inode, a name, and a value, or null to remove it.
+pub(in crate::fs) unsafe extern "C" fn set(
     _handler: *const bindings::xattr_handler,
     _idmap: *mut bindings::mnt_idmap,
     _dentry: *mut bindings::dentry,
@@ -84,10 +51,6 @@ unsafe extern "C" fn set(
     flags: c_int,
 ) -> c_int {
     from_result(|| {
-        // SAFETY: A reference is held.
-        if unsafe { lower_rcu(inode) }.0.is_null() {
-            return Err(EOPNOTSUPP.into());
-        }
         // The VFS has cleared the flag for a security attribute.
         // SAFETY: The inode is locked.
         unsafe { bindings::inode_set_nosec(inode) };
@@ -126,15 +89,6 @@ pub(in crate::fs) unsafe extern "C" fn listxattr(
     }
 }
 
-/// The name of the attribute that stands for a list of this type.
-fn acl_name(acl_type: c_int) -> &'static CStr {
-    if acl_type == bindings::ACL_TYPE_ACCESS {
-        c"system.posix_acl_access"
-    } else {
-        c"system.posix_acl_default"
-    }
-}
-
 /// C: `inode_operations.get_acl`.
 ///
 /// # Safety
@@ -150,7 +104,7 @@ pub(in crate::fs) unsafe extern "C" fn get_acl(
         Ok(path) => path,
         Err(error) => return error.to_ptr(),
     };
-    let name = acl_name(acl_type).as_char_ptr();
+    let name = AclType::from_raw(acl_type).name().as_char_ptr();
     // SAFETY: All are valid.
     unsafe { bindings::vfs_get_acl(path.idmap(), path.dentry(), name) }.cast()
 }
@@ -171,7 +125,7 @@ pub(in crate::fs) unsafe extern "C" fn set_acl(
         let inode = unsafe { (*dentry).d_inode };
         // SAFETY: As above.
         let path = unsafe { lower(inode) }?;
-        let name = acl_name(acl_type).as_char_ptr();
+        let name = AclType::from_raw(acl_type).name().as_char_ptr();
         let _write = WriteAccess::to(path)?;
         let result = if acl.is_null() {
             // SAFETY: All are valid.

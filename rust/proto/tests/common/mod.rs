@@ -70,7 +70,13 @@ pub fn hellos() -> impl Strategy<Value = Hello> {
 }
 
 pub fn handles() -> impl Strategy<Value = Handle> {
-    vec(any::<u8>(), 1..=Handle::MAX).prop_map(|bytes| Handle::new(&bytes).unwrap())
+    (
+        vec(any::<u8>(), 1..=Handle::MAX),
+        any::<prop::sample::Index>(),
+    )
+        .prop_map(|(bytes, identity)| {
+            Handle::with_identity(&bytes, 1 + identity.index(bytes.len())).unwrap()
+        })
 }
 
 /// The bytes of names, which only borrow.
@@ -231,7 +237,10 @@ fn plain_operations() -> impl Strategy<Value = Operation<'static>> {
         handles().prop_map(Operation::File),
         Just(Operation::GetHandle),
         Just(Operation::GetAttributes),
-        (any::<bool>(), any::<bool>()).prop_map(|(read, write)| Operation::Open { read: read || !write, write }),
+        (any::<bool>(), any::<bool>()).prop_map(|(read, write)| Operation::Open {
+            read: read || !write,
+            write
+        }),
         Just(Operation::ReadLink),
         (any::<u64>(), any::<u32>(), any::<bool>()).prop_map(|(cookie, limit, plus)| {
             Operation::ReadDirectory {
@@ -250,16 +259,16 @@ fn plain_operations() -> impl Strategy<Value = Operation<'static>> {
 
 fn naming_operations() -> impl Strategy<Value = Operation<'static>> {
     prop_oneof![
-        (static_names(), any::<u16>(), any::<bool>()).prop_map(|(name, mode, exclusive)| {
+        (static_names(), any::<(u16, u16)>(), any::<bool>()).prop_map(|(name, mode, exclusive)| {
             Operation::Create {
                 name,
                 mode,
                 exclusive,
             }
         }),
-        (static_names(), any::<u16>())
+        (static_names(), any::<(u16, u16)>())
             .prop_map(|(name, mode)| Operation::MakeDirectory { name, mode }),
-        (static_names(), any::<u16>(), any::<(u32, u32)>())
+        (static_names(), any::<(u16, u16)>(), any::<(u32, u32)>())
             .prop_map(|(name, mode, device)| Operation::MakeNode { name, mode, device }),
         (static_names(), vec(1u8.., 1..=MAX_SYMLINK)).prop_map(|(name, target)| {
             Operation::MakeLink {

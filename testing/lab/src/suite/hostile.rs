@@ -116,7 +116,9 @@ fn an_honest_client_is_served(fleet: &mut Fleet) -> Result<()> {
         Operation::Root,
         Operation::Walk(name),
         Operation::Open {
- read: true, write: false },
+            read: true,
+            write: false,
+        },
         read,
     ];
     same("the status of a read", honest.compound(&steps)?, 0)?;

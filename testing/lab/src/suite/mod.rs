@@ -18,6 +18,7 @@ mod mounting;
 mod outage;
 mod policy;
 mod remote;
+mod remote_names;
 mod round_trips;
 pub mod support;
 mod writing;
@@ -69,6 +70,7 @@ pub fn groups() -> Vec<Group> {
         local::GROUP,
         local::LOWER,
         remote::GROUP,
+        remote_names::GROUP,
         coherence::GROUP,
         round_trips::GROUP,
         writing::GROUP,

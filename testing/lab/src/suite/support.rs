@@ -45,7 +45,14 @@ pub fn same_bytes(what: &str, found: &[u8], expected: &[u8]) -> Result<()> {
         .zip(expected)
         .take_while(|(found, expected)| found == expected)
         .count();
-    let there = |bytes: &[u8]| bytes.iter().skip(equal).take(8).copied().collect::<Vec<_>>();
+    let there = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .skip(equal)
+            .take(8)
+            .copied()
+            .collect::<Vec<_>>()
+    };
     bail!(
         "{what}: {} bytes where {} were expected; they differ from byte {equal} on: {:?} instead of {:?}",
         found.len(),

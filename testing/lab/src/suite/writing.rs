@@ -179,8 +179,13 @@ fn threads_that_append_lose_nothing(fleet: &mut Fleet) -> Result<()> {
     same("lines", text.lines().count(), names.len() * LINES)?;
     for name in names {
         let own: Vec<_> = text.lines().filter(|line| line.starts_with(name)).collect();
-        let expected: Vec<_> = (0..LINES).map(|number| format!("{name} {number}")).collect();
-        ensure!(own == expected, "the lines of {name} are not all there, in order");
+        let expected: Vec<_> = (0..LINES)
+            .map(|number| format!("{name} {number}"))
+            .collect();
+        ensure!(
+            own == expected,
+            "the lines of {name} are not all there, in order"
+        );
     }
     Ok(())
 }
@@ -204,7 +209,10 @@ fn memory_mappings_are_written(fleet: &mut Fleet) -> Result<()> {
     mapping.sync()?;
     drop(mapping);
     holds(&home, &content)?;
-    holds(&fleet.device("phone")?.view("tablet").join("mapped"), &content)
+    holds(
+        &fleet.device("phone")?.view("tablet").join("mapped"),
+        &content,
+    )
 }
 
 fn direct_and_synchronous_writes(fleet: &mut Fleet) -> Result<()> {
@@ -333,7 +341,10 @@ fn space_is_allocated_and_freed(fleet: &mut Fleet) -> Result<()> {
     check("allocated", &content)?;
     fallocate(&open, FallocateFlags::KEEP_SIZE, 2 << 20, 1 << 20).context("keep size")?;
     check("allocated beyond the end", &content)?;
-    ensure!(fs::metadata(&home)?.blocks_512() >= 3 << 11, "no space was allocated");
+    ensure!(
+        fs::metadata(&home)?.blocks_512() >= 3 << 11,
+        "no space was allocated"
+    );
     // Written, and freed before it was sent.
     open.write_all_at(&[9; 20_000], 0)?;
     fallocate(&open, punch, 0, 10_000)?;
@@ -368,7 +379,11 @@ fn data_and_holes_are_found(fleet: &mut Fleet) -> Result<()> {
     );
     same("next data", seek(&open, SeekFrom::Data(hole))?, 4 << 20)?;
     let end = (4 << 20) + 65_536;
-    same("the hole at the end", seek(&open, SeekFrom::Hole(4 << 20))?, end)?;
+    same(
+        "the hole at the end",
+        seek(&open, SeekFrom::Hole(4 << 20))?,
+        end,
+    )?;
     fails(
         "data beyond the end",
         seek(&open, SeekFrom::Data(end)).map_err(Into::into),

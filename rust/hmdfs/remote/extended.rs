@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Extended attributes and access control lists of other devices' files.
+//!
+//! They are asked for whenever a program wants them; nothing is kept here.
+
+use hmdfs_kapi::{
+    errno::{ENODATA, EOPNOTSUPP},
+    vfs::{AclType, XattrMode},
+};
+use hmdfs_proto::{AttributeName, Operation, Outcome, SetMode};
+use kernel::prelude::*;
+
+use super::{
+    compound::{self, Outcomes},
+    inode::{of, Node},
+    set,
+};
+use crate::node::Inode;
+
+/// What programs may keep with files. All else belongs to the device that the file is on.
+const USER: &[u8] = b"user.";
+
+fn user(name: &CStr) -> Result<AttributeName<'_>> {
+    let name = name.to_bytes();
+    if !name.starts_with(USER) || name.len() == USER.len() {
+        return Err(EOPNOTSUPP.into());
+    }
+    AttributeName::new(name).map_err(|_| ERANGE)
+}
+
+/// Asks for what `operation` gives, which are bytes, and calls `use_it` with them.
+fn ask<R>(
+    node: &Node,
+    operation: Operation<'_>,
+    use_it: impl FnOnce(&[u8]) -> Result<R>,
+) -> Result<R> {
+    let operations = [Operation::File(node.handle()), operation];
+    let reply = compound::call(node.peer(), &operations, 0)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    outcomes.done()?;
+    match outcomes.next()? {
+        Outcome::Value(bytes) | Outcome::Names(bytes) => use_it(bytes),
+        _ => Err(hmdfs_kapi::errno::EPROTO.into()),
+    }
+}
+
+/// Copies `bytes` to where a program wants them; [`ERANGE`] when there is no room. Without any room
+/// it is only the length that is wanted.
+fn give(bytes: &[u8], room: &mut [u8]) -> Result<usize> {
+    if !room.is_empty() {
+        room.get_mut(..bytes.len())
+            .ok_or(ERANGE)?
+            .copy_from_slice(bytes);
+    }
+    Ok(bytes.len())
+}
+
+/// Reads an extended attribute.
+pub(crate) fn getxattr(node: &Node, name: &CStr, value: &mut [u8]) -> Result<usize> {
+    ask(node, Operation::GetExtended(user(name)?), |bytes| {
+        give(bytes, value)
+    })
+}
+
+/// Sets an extended attribute, or removes it.
+pub(crate) fn setxattr(
+    inode: &Inode,
+    node: &Node,
+    name: &CStr,
+    value: Option<&[u8]>,
+    mode: XattrMode,
+) -> Result {
+    let name = user(name)?;
+    let mode = match mode {
+        XattrMode::Any => SetMode::Any,
+        XattrMode::Create => SetMode::Create,
+        XattrMode::Replace => SetMode::Replace,
+    };
+    change(inode, node, name, value, mode)
+}
+
+fn change(
+    inode: &Inode,
+    node: &Node,
+    name: AttributeName<'_>,
+    value: Option<&[u8]>,
+    mode: SetMode,
+) -> Result {
+    let operation = match value {
+        Some(value) => Operation::SetExtended { name, value, mode },
+        None => Operation::RemoveExtended(name),
+    };
+    set::change(inode, node, operation, || ()).map_err(|error| {
+        if error == EMSGSIZE {
+            // More than goes into a request.
+            E2BIG
+        } else {
+            error
+        }
+    })
+}
+
+/// Lists the names of all extended attributes.
+pub(super) fn listxattr(inode: &Inode, list: &mut [u8]) -> Result<usize> {
+    ask(of(inode)?, Operation::ListExtended, |names| {
+        give(names, list)
+    })
+}
+
+fn acl_name(acl_type: AclType) -> Result<AttributeName<'static>> {
+    AttributeName::new(acl_type.name().to_bytes()).map_err(|_| EINVAL)
+}
+
+/// An access control list.
+pub(super) fn get_acl(inode: &Inode, acl_type: AclType) -> Result<Option<KVVec<u8>>> {
+    let operation = Operation::GetExtended(acl_name(acl_type)?);
+    let found = ask(of(inode)?, operation, |bytes| {
+        let mut value = KVVec::new();
+        value.extend_from_slice(bytes, GFP_KERNEL)?;
+        Ok(value)
+    });
+    match found {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error == ENODATA => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Sets or removes an access control list.
+pub(super) fn set_acl(inode: &Inode, acl_type: AclType, acl: Option<&[u8]>) -> Result {
+    let name = acl_name(acl_type)?;
+    match change(inode, of(inode)?, name, acl, SetMode::Any) {
+        Err(error) if acl.is_none() && error == ENODATA => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Making, removing and renaming files of other devices.
+//!
+//! Each change is one compound, which also tells what the change attribute of the
+//! directory was before and what its attributes are afterwards: so what is known of
+//! a directory stays known while only this device changes it.
+
+use hmdfs_kapi::{
+    cred::current_umask,
+    errno::{EPROTO, ESTALE},
+    fs::dentry::{Instantiated, Intent, Negative, Spliced},
+    vfs::rename::Flags,
+};
+use hmdfs_proto::{Attributes, Name, Operation, RenameFlags, Target};
+use kernel::{prelude::*, sync::Arc};
+
+use super::{
+    compound::{self, Outcomes},
+    directory::{name, Child},
+    inode::{self, iget, of, Node},
+};
+use crate::{
+    mount::{Hmdfs, Question},
+    node::{Dentry, Inode, InodeRef, Node as AnyNode},
+    validity::Validity,
+};
+
+/// `S_ISVTX`: only the owner of a file may remove it from this directory.
+const STICKY: u16 = 0o1000;
+
+/// Whether the operation that a lookup is for finds out by itself what the name stands for, so
+/// that a round trip is saved: the owner refuses to make what exists already.
+pub(super) fn finds_out(dir: &Inode, intent: Intent) -> Result<bool> {
+    if intent.is_exclusive() {
+        return Ok(true);
+    }
+    // In a sticky directory, whose file would be replaced decides whether it may be.
+    Ok(intent.is_rename_target() && of(dir)?.attributes().mode & STICKY == 0)
+}
+
+/// Takes over a directory's attributes after a change of ours: the next two outcomes. That they
+/// cannot be had is no failure of the change.
+pub(super) fn changed(
+    dir: &Inode,
+    node: &Node,
+    outcomes: &mut Outcomes<'_>,
+    before: u64,
+    question: Question,
+) {
+    let taken = outcomes
+        .done()
+        .and_then(|()| outcomes.attributes())
+        .and_then(|attributes| inode::take_own(dir, node, question, before, &attributes));
+    if let Err(error) = taken {
+        pr_debug!("a directory's attributes are not known after a change: {error:?}\n");
+    }
+}
+
+/// What was just made: the next two outcomes. It must be of the type `file_type`.
+pub(super) fn made(
+    outcomes: &mut Outcomes<'_>,
+    file_type: u16,
+    target: Option<KVec<u8>>,
+    question: Question,
+) -> Result<Child> {
+    let (handle, attributes) = (outcomes.handle()?, outcomes.attributes()?);
+    if attributes.file_type() != file_type {
+        return Err(EPROTO.into());
+    }
+    Ok(Child {
+        handle,
+        attributes,
+        target,
+        question,
+    })
+}
+
+/// Makes something of the type `file_type` in `dir` by `operation`, and gives its inode.
+fn make(
+    dir: &Inode,
+    dentry: &Dentry,
+    operation: Operation<'_>,
+    file_type: u16,
+    target: Option<KVec<u8>>,
+) -> Result<InodeRef> {
+    let node = of(dir)?;
+    let directory = Operation::File(node.handle());
+    let operations = [
+        directory,
+        Operation::GetChange,
+        operation,
+        Operation::GetHandle,
+        Operation::GetAttributes,
+        directory,
+        Operation::GetAttributes,
+    ];
+    let question = dir.super_block().data().ask();
+    let reply = compound::change(node.peer(), &operations)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    outcomes.done()?;
+    let before = outcomes.change()?;
+    outcomes.made()?;
+    let child = made(&mut outcomes, file_type, target, question)?;
+    changed(dir, node, &mut outcomes, before, question);
+    let inode = iget(dir.super_block(), node.peer(), &child)?;
+    dentry.set_time(question.validity.as_time());
+    Ok(inode)
+}
+
+/// Makes a regular file, which must not exist.
+pub(super) fn create(dir: &Inode, dentry: Negative<'_, Hmdfs>, mode: u16) -> Result<Instantiated> {
+    let wanted = dentry.name();
+    let operation = Operation::Create {
+        name: name(wanted.as_bytes())?,
+        mode: (mode & 0o7777, current_umask()),
+        exclusive: true,
+    };
+    let inode = make(dir, &dentry, operation, 0o100_000, None)?;
+    let time = dentry.time();
+    dentry.add(inode, time)
+}
+
+/// Makes a directory.
+pub(super) fn mkdir(dir: &Inode, dentry: Negative<'_, Hmdfs>, mode: u16) -> Result<Spliced<Hmdfs>> {
+    let wanted = dentry.name();
+    let operation = Operation::MakeDirectory {
+        name: name(wanted.as_bytes())?,
+        mode: (mode & 0o7777, current_umask()),
+    };
+    let inode = make(dir, &dentry, operation, 0o040_000, None)?;
+    dentry.d_splice_alias(inode)
+}
+
+/// Makes a FIFO or a socket; the owner refuses device nodes.
+pub(super) fn mknod(
+    dir: &Inode,
+    dentry: Negative<'_, Hmdfs>,
+    mode: u16,
+    device: u32,
+) -> Result<Instantiated> {
+    let wanted = dentry.name();
+    let operation = Operation::MakeNode {
+        name: name(wanted.as_bytes())?,
+        mode: (mode, current_umask()),
+        device: (device >> 20, device & 0xf_ffff),
+    };
+    let inode = make(dir, &dentry, operation, mode & 0o170_000, None)?;
+    let time = dentry.time();
+    dentry.add(inode, time)
+}
+
+/// Makes a symbolic link.
+pub(super) fn symlink(
+    dir: &Inode,
+    dentry: Negative<'_, Hmdfs>,
+    target: &CStr,
+) -> Result<Instantiated> {
+    let wanted = dentry.name();
+    let bytes = target.to_bytes();
+    let operation = Operation::MakeLink {
+        name: name(wanted.as_bytes())?,
+        target: Target::new(bytes).map_err(|_| hmdfs_kapi::errno::ENAMETOOLONG)?,
+    };
+    let mut target = KVec::new();
+    target.extend_from_slice(bytes, GFP_KERNEL)?;
+    let inode = make(dir, &dentry, operation, 0o120_000, Some(target))?;
+    let time = dentry.time();
+    dentry.add(inode, time)
+}
+
+/// Gives a file another name; EXDEV for one that is not the same device's.
+pub(super) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Result<Instantiated> {
+    let (node, linked) = (of(dir)?, same_device(of(dir)?, file)?);
+    let wanted = dentry.name();
+    let directory = Operation::File(node.handle());
+    let operations = [
+        Operation::File(linked.handle()),
+        Operation::GetChange,
+        directory,
+        Operation::GetChange,
+        Operation::Link {
+            name: name(wanted.as_bytes())?,
+            file: linked.handle(),
+        },
+        Operation::GetHandle,
+        Operation::GetAttributes,
+        directory,
+        Operation::GetAttributes,
+    ];
+    let question = dir.super_block().data().ask();
+    let reply = compound::change(node.peer(), &operations)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    outcomes.done()?;
+    let file_before = outcomes.change()?;
+    outcomes.done()?;
+    let before = outcomes.change()?;
+    outcomes.done()?;
+    let child = made(&mut outcomes, file.file_type(), None, question)?;
+    changed(dir, node, &mut outcomes, before, question);
+    if !linked.learn(child.handle) {
+        return Err(EPROTO.into());
+    }
+    inode::take_own(file, linked, question, file_before, &child.attributes)?;
+    dentry.add(file.to_ref(), question.validity.as_time())
+}
+
+/// The node of `inode`, if it belongs to the same device as `node`; EXDEV if not.
+fn same_device<'a>(node: &Node, inode: &'a Inode) -> Result<&'a Node> {
+    match inode.data() {
+        AnyNode::Remote(other) if Arc::ptr_eq(other.peer(), node.peer()) => Ok(other),
+        _ => Err(EXDEV),
+    }
+}
+
+/// Removes a name, of a directory or of something else.
+pub(super) fn remove(dir: &Inode, dentry: &Dentry, directory: bool) -> Result {
+    let node = of(dir)?;
+    let inode = dentry.inode().ok_or(ENOENT)?;
+    let removed = of(inode)?;
+    let wanted = dentry.name();
+    let wanted = name(wanted.as_bytes())?;
+    let parent = Operation::File(node.handle());
+    let operations = [
+        parent,
+        Operation::Walk(wanted),
+        Operation::GetChange,
+        parent,
+        Operation::GetChange,
+        Operation::Remove {
+            name: wanted,
+            file: removed.handle(),
+            directory,
+        },
+        Operation::GetAttributes,
+        parent,
+        Operation::GetAttributes,
+    ];
+    let question = dir.super_block().data().ask();
+    let reply = compound::change(node.peer(), &operations)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    outcomes.done()?;
+    let result = removal(&mut outcomes);
+    let (file_before, before) = result.inspect_err(|&error| {
+        if error == ENOENT || error == ESTALE {
+            // It is not what it was taken for.
+            dentry.d_drop();
+        }
+    })?;
+    // That there is no such name is not remembered.
+    dentry.set_time(Validity::NONE.as_time());
+    let attributes = outcomes.attributes();
+    if attributes.is_ok() {
+        changed(dir, node, &mut outcomes, before, question);
+    }
+    let attributes = attributes.unwrap_or_else(|_| without_a_name(&removed.attributes()));
+    inode::take_own(inode, removed, question, file_before, &attributes)
+}
+
+/// The change attributes of file and directory before a removal, and its outcome.
+fn removal(outcomes: &mut Outcomes<'_>) -> Result<(u64, u64)> {
+    outcomes.done()?;
+    let file = outcomes.change()?;
+    outcomes.done()?;
+    let directory = outcomes.change()?;
+    outcomes.done()?;
+    Ok((file, directory))
+}
+
+/// Renames within one device; EXDEV to another one.
+pub(super) fn rename(
+    old_dir: &Inode,
+    old: &Dentry,
+    new_dir: &Inode,
+    new: &Dentry,
+    flags: Flags,
+) -> Result {
+    let how = match (flags.is_noreplace(), flags.is_exchange()) {
+        _ if !flags.only(Flags::NOREPLACE | Flags::EXCHANGE) => return Err(EINVAL),
+        (false, false) => RenameFlags::Replace,
+        (true, false) => RenameFlags::NoReplace,
+        (false, true) => RenameFlags::Exchange,
+        (true, true) => return Err(EINVAL),
+    };
+    let renaming = Renaming {
+        from: old_dir,
+        to: new_dir,
+        moved: old.inode().ok_or(ENOENT)?,
+        other: new.inode(),
+        how,
+    };
+    let (old_name, new_name) = (old.name(), new.name());
+    let question = old_dir.super_block().data().ask();
+    let operations = renaming.operations(name(old_name.as_bytes())?, name(new_name.as_bytes())?)?;
+    let reply = compound::change(of(old_dir)?.peer(), &operations)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    let before = renaming.outcome(&mut outcomes).inspect_err(|&error| {
+        if error == ENOENT || error == ESTALE {
+            // One of them is not what it was taken for.
+            old.d_drop();
+            new.d_drop();
+        }
+    })?;
+    let time = question.validity.as_time();
+    old.set_time(time);
+    if how == RenameFlags::Exchange {
+        new.set_time(time);
+    }
+    if let Err(error) = renaming.learn(&mut outcomes, &before, question) {
+        pr_debug!("what was renamed is not known well: {error:?}\n");
+    }
+    Ok(())
+}
+
+/// A rename, as far as inodes go.
+struct Renaming<'a> {
+    from: &'a Inode,
+    to: &'a Inode,
+    moved: &'a Inode,
+    /// What has the new name, as far as it is known.
+    other: Option<&'a Inode>,
+    how: RenameFlags,
+}
+
+/// Change attributes before a rename.
+struct Before {
+    from: u64,
+    to: u64,
+    moved: u64,
+}
+
+impl Renaming<'_> {
+    fn is_within_one(&self) -> bool {
+        core::ptr::eq(self.from, self.to)
+    }
+
+    fn operations<'a>(&self, name: Name<'a>, new_name: Name<'a>) -> Result<KVec<Operation<'a>>> {
+        let node = of(self.from)?;
+        let (from, to) = (node.handle(), same_device(node, self.to)?.handle());
+        let mut operations = KVec::with_capacity(20, GFP_KERNEL)?;
+        let mut push = |more: &[Operation<'a>]| operations.extend_from_slice(more, GFP_KERNEL);
+        push(&[
+            Operation::File(to),
+            Operation::GetChange,
+            Operation::File(from),
+            Operation::Walk(name),
+            Operation::GetChange,
+            Operation::File(from),
+            Operation::GetChange,
+            Operation::Rename {
+                name,
+                file: of(self.moved)?.handle(),
+                new_directory: to,
+                new_name,
+                flags: self.how,
+            },
+            Operation::File(from),
+            Operation::GetAttributes,
+            Operation::File(to),
+            Operation::GetAttributes,
+            Operation::Walk(new_name),
+            Operation::GetHandle,
+            Operation::GetAttributes,
+        ])?;
+        match (self.how, self.other) {
+            (RenameFlags::Exchange, _) => push(&[
+                Operation::File(from),
+                Operation::Walk(name),
+                Operation::GetHandle,
+                Operation::GetAttributes,
+            ])?,
+            (_, Some(other)) => push(&[
+                Operation::File(same_device(node, other)?.handle()),
+                Operation::GetAttributes,
+            ])?,
+            (_, None) => {}
+        }
+        Ok(operations)
+    }
+
+    /// Whether it was done.
+    fn outcome(&self, outcomes: &mut Outcomes<'_>) -> Result<Before> {
+        outcomes.done()?;
+        let to = outcomes.change()?;
+        outcomes.done()?;
+        outcomes.done()?;
+        let moved = outcomes.change()?;
+        outcomes.done()?;
+        let from = outcomes.change()?;
+        outcomes.done()?;
+        Ok(Before { from, to, moved })
+    }
+
+    /// Takes over what the owner told after it was done.
+    fn learn(&self, outcomes: &mut Outcomes<'_>, before: &Before, question: Question) -> Result {
+        changed(self.from, of(self.from)?, outcomes, before.from, question);
+        if self.is_within_one() {
+            outcomes.done()?;
+            outcomes.attributes()?;
+        } else {
+            changed(self.to, of(self.to)?, outcomes, before.to, question);
+        }
+        learn(self.moved, outcomes, Some(before.moved), question)?;
+        match (self.how, self.other) {
+            (RenameFlags::Exchange, Some(other)) => {
+                outcomes.done()?;
+                learn(other, outcomes, None, question)
+            }
+            (_, Some(other)) => {
+                let node = of(other)?;
+                let known = node.attributes();
+                let left = outcomes.done().and_then(|()| outcomes.attributes());
+                // Its last name is gone, or the other ones are elsewhere.
+                let attributes = left.unwrap_or(without_a_name(&known));
+                inode::take_own(other, node, question, known.change, &attributes)
+            }
+            (_, None) => Ok(()),
+        }
+    }
+}
+
+/// Takes over the handle and the attributes that a walk has led to: the next three outcomes.
+fn learn(
+    inode: &Inode,
+    outcomes: &mut Outcomes<'_>,
+    before: Option<u64>,
+    question: Question,
+) -> Result {
+    let node = of(inode)?;
+    outcomes.done()?;
+    if !node.learn(outcomes.handle()?) {
+        return Err(ESTALE.into());
+    }
+    let attributes = outcomes.attributes()?;
+    let before = before.unwrap_or(node.attributes().change);
+    inode::take_own(inode, node, question, before, &attributes)
+}
+
+/// What is known of a file after it has lost a name.
+fn without_a_name(known: &Attributes) -> Attributes {
+    Attributes {
+        nlink: if known.is_directory() {
+            0
+        } else {
+            known.nlink.saturating_sub(1)
+        },
+        ..*known
+    }
+}
+
+/// Brings the names in a directory to its owner's stable storage.
+pub(super) fn fsync(dir: &Inode, data_only: bool) -> Result {
+    let node = of(dir)?;
+    let operations = [
+        Operation::File(node.handle()),
+        Operation::Sync { data_only },
+    ];
+    let reply = compound::call(node.peer(), &operations, 0)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    outcomes.done()?;
+    outcomes.done()
+}

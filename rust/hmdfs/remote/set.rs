@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Changing attributes of other devices' files.
+
+use hmdfs_kapi::vfs::{Changes, SetTime};
+use hmdfs_proto::{self as proto, Operation};
+use kernel::prelude::*;
+
+use super::{
+    compound::{self, Outcomes},
+    inode::{self, of, Node},
+};
+use crate::node::Inode;
+
+/// `setattr` of everything that is remote, in one round trip.
+pub(super) fn setattr(inode: &Inode, changes: &Changes) -> Result {
+    let node = of(inode)?;
+    if node.attributes().is_regular() {
+        // What is written later would set the time of modification once more, or come back
+        // behind the new end.
+        inode.write_and_wait()?;
+    }
+    let operation = Operation::SetAttributes(proto::SetAttributes {
+        mode: changes.mode,
+        uid: changes.uid,
+        gid: changes.gid,
+        size: changes.size,
+        atime: changes.atime.map(time).transpose()?,
+        mtime: changes.mtime.map(time).transpose()?,
+    });
+    change(inode, node, operation, || {
+        if let Some(size) = changes.size {
+            resized(inode, node, size);
+        }
+    })
+}
+
+/// Sends an operation that changes the file itself, with what is needed to know its attributes
+/// afterwards. `then` is called when it has succeeded.
+pub(super) fn change(
+    inode: &Inode,
+    node: &Node,
+    operation: Operation<'_>,
+    then: impl FnOnce(),
+) -> Result {
+    let question = inode.super_block().data().ask();
+    let operations = [
+        Operation::File(node.handle()),
+        Operation::GetChange,
+        operation,
+        Operation::GetAttributes,
+    ];
+    let reply = compound::change(node.peer(), &operations)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    outcomes.done()?;
+    let before = outcomes.change()?;
+    outcomes.done()?;
+    then();
+    inode::take_own(inode, node, question, before, &outcomes.attributes()?)
+}
+
+/// What the page cache has of a regular file follows a size that was just set.
+fn resized(inode: &Inode, node: &Node, size: u64) {
+    node.set_beginning(None);
+    inode.resize_netfs(size);
+}
+
+fn time(time: SetTime) -> Result<proto::SetTime> {
+    Ok(match time {
+        SetTime::Now => proto::SetTime::Now,
+        SetTime::To(time) => proto::SetTime::To(
+            proto::Timestamp::new(time.seconds, time.nanoseconds).map_err(|_| EINVAL)?,
+        ),
+    })
+}
