@@ -241,7 +241,7 @@ fn fill(new: &inode::New<Hmdfs>, child: &Child) -> Result {
             new.set_directory_operations::<DirectoryOps>();
         }
         0o100_000 => {
-            new.set_inode_operations::<RegularOps>();
+            new.set_inode_operations::<PlainOps>();
             new.set_netfs_operations::<FileOps>();
         }
         0o120_000 => {
@@ -450,21 +450,7 @@ pub(super) fn fill_stat(inode: &Inode, stat: &mut Stat<'_>) {
     }
 }
 
-/// Inode operations of regular files.
-pub(super) struct RegularOps;
-
-#[vtable]
-impl Operations<Hmdfs> for RegularOps {
-    fn getattr(inode: &Inode, query: Query) -> Result {
-        getattr(inode, query)
-    }
-
-    fn fill_stat(inode: &Inode, stat: &mut Stat<'_>) {
-        fill_stat(inode, stat);
-    }
-}
-
-/// Inode operations of device nodes, FIFOs and sockets.
+/// Inode operations of everything but directories and symbolic links.
 pub(super) struct PlainOps;
 
 #[vtable]

@@ -94,10 +94,12 @@ impl std::fmt::Display for Divergence {
                     .zip(expected)
                     .take_while(|(found, expected)| found == expected)
                     .count();
-                let part = |bytes: &[u8]| format!("{:?}", bytes.iter().skip(equal).take(4));
+                let part = |bytes: &[u8]| -> Vec<u8> {
+                    bytes.iter().skip(equal).take(4).copied().collect()
+                };
                 write!(
                     f,
-                    "{} bytes instead of {}, different from byte {equal} on: {} instead of {}",
+                    "{} bytes instead of {}, different from byte {equal} on: {:?} instead of {:?}",
                     found.len(),
                     expected.len(),
                     part(found),

@@ -30,6 +30,7 @@ pub const GROUP: Group = Group {
         Fleet: what_is_closed_is_there,
         parts_are_overwritten,
         a_big_file_written_at_random,
+        truncating,
         appending,
         threads_that_append_lose_nothing,
         memory_mappings_are_written,
@@ -146,6 +147,33 @@ fn a_big_file_written_at_random(fleet: &mut Fleet) -> Result<()> {
     same_file(&there, &home)?;
     fs::remove_file(home)?;
     Ok(())
+}
+
+fn truncating(fleet: &mut Fleet) -> Result<()> {
+    let phone = fleet.device("phone")?.view("tablet").join("truncated");
+    let mut content = Random::new(69).bytes(100_000);
+    let (home, there) = file(fleet, "tablet", "truncated", &content)?;
+    for size in [200_000, 4097, 4096, 8192, 0, 70_000] {
+        // What was written before the file became shorter must not come back.
+        let open = writable(&there)?;
+        open.write_all_at(b"end", content.len() as u64)?;
+        content.extend_from_slice(b"end");
+        open.set_len(size)?;
+        content.resize(size as usize, 0);
+        same("own size", open.metadata()?.len(), size)?;
+        drop(open);
+        same("size at home", fs::metadata(&home)?.len(), size)?;
+        for path in [&home, &there, &phone] {
+            holds(path, &content).with_context(|| format!("after {size}"))?;
+        }
+    }
+    // By opening.
+    let open = OpenOptions::new().write(true).truncate(true).open(&there)?;
+    same("size at home", fs::metadata(&home)?.len(), 0)?;
+    open.write_all_at(b"new", 0)?;
+    drop(open);
+    holds(&home, b"new")?;
+    holds(&phone, b"new")
 }
 
 fn appending(fleet: &mut Fleet) -> Result<()> {
