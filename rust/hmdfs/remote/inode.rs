@@ -450,7 +450,7 @@ pub(super) fn fill_stat(inode: &Inode, stat: &mut Stat<'_>) {
     }
 }
 
-/// Inode operations of everything but directories and symbolic links.
+/// Inode operations of all that is no directory and no symbolic link.
 pub(super) struct PlainOps;
 
 #[vtable]
