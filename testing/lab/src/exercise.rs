@@ -45,7 +45,10 @@ impl Devices {
         for peer in peers {
             roots.push(fleet.device(peer)?.view(owner));
         }
-        Ok(Self { home: roots[0].clone(), roots })
+        Ok(Self {
+            home: roots[0].clone(),
+            roots,
+        })
     }
 
     /// The peers only.

@@ -9,7 +9,9 @@ use std::os::fd::AsFd;
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use hmdfs_netlink::{Client, DownReason, Event, Events, LinkState};
-use hmdfs_proto::{Encoder, Header, Hello, Kind, Opcode, Operation, ReplyReader, RequestWriter};
+use hmdfs_proto::{
+    Encoder, Handle, Header, Hello, Kind, Opcode, Operation, Outcome, ReplyReader, RequestWriter,
+};
 use hmdfs_tls::{ktls, DeviceId, Handshake, Identity, Step};
 
 use crate::device::{Device, PORT};
@@ -174,6 +176,26 @@ impl Impostor {
             }
         }
         Ok(0)
+    }
+
+    /// Runs a compound that ends with a question for a handle, and gives that, if all succeeded.
+    pub fn handle(&mut self, operations: &[Operation<'_>]) -> Result<Option<Handle>> {
+        let message = self.request(Opcode::Compound, &compound(operations)?);
+        self.send(&message)?;
+        let reply = self
+            .receive_no_ping()?
+            .context("the victim ended the link instead of answering")?;
+        let malformed = |error: hmdfs_proto::Error| anyhow!("the reply: {}", error.as_str());
+        let mut reader = ReplyReader::new(&reply.body).map_err(malformed)?;
+        let mut found = None;
+        for operation in operations {
+            match reader.next(operation).map_err(malformed)? {
+                Ok(Outcome::Handle(handle)) => found = Some(handle),
+                Ok(_) => {}
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(found)
     }
 
     /// Waits until the victim ends the connection.

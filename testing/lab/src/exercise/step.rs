@@ -321,9 +321,6 @@ mod tests {
         assert_eq!(model.apply(&Action::Stat(b)), Outcome::Stat(5, 2));
         model.apply(&Action::Remove(a));
         assert_eq!(model.apply(&Action::Stat(b)), Outcome::Stat(5, 1));
-        assert_eq!(
-            model.apply(&Action::Read(a)),
-            Outcome::Failed(libc::ENOENT)
-        );
+        assert_eq!(model.apply(&Action::Read(a)), Outcome::Failed(libc::ENOENT));
     }
 }

@@ -18,6 +18,8 @@ mod mounting;
 mod outage;
 mod policy;
 mod remote;
+mod remote_attributes;
+mod remote_limits;
 mod remote_names;
 mod round_trips;
 pub mod support;
@@ -71,6 +73,10 @@ pub fn groups() -> Vec<Group> {
         local::LOWER,
         remote::GROUP,
         remote_names::GROUP,
+        remote_attributes::GROUP,
+        remote_attributes::LOWER,
+        remote_limits::GROUP,
+        remote_limits::HOSTILE,
         coherence::GROUP,
         round_trips::GROUP,
         writing::GROUP,

@@ -5,6 +5,7 @@
 use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -89,4 +90,15 @@ pub fn same_file(found: &Path, expected: &Path) -> Result<()> {
 pub fn drop_caches() -> Result<()> {
     rustix::fs::sync();
     fs::write("/proc/sys/vm/drop_caches", "3").context("cannot drop the caches")
+}
+
+/// Cuts or extends a file by its name; C: `truncate`.
+pub fn truncate(path: &Path, size: u64) -> io::Result<()> {
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    let size = libc::off_t::try_from(size).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the path is a C string.
+    if unsafe { libc::truncate(path.as_ptr(), size) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
