@@ -21,4 +21,5 @@ pub mod change;
 pub mod content;
 pub mod handle;
 pub mod link;
+pub mod names;
 pub mod security;
