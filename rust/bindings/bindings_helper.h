@@ -20,6 +20,7 @@
 #include <linux/pagemap.h>
 #include <linux/random.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 #include <linux/splice.h>
 #include <linux/statfs.h>
 #include <linux/tls.h>

@@ -20,6 +20,7 @@ pub mod page_run;
 pub mod random;
 pub mod signal;
 pub mod siphash;
+pub mod sort;
 pub mod vfs;
 pub mod workqueue;
 
