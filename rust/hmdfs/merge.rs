@@ -2,10 +2,12 @@
 
 //! Directories of several devices as one.
 //!
-//! Devices are ordered, this one first, then the others by their numbers. The first
-//! that has a name decides what it stands for: a file of that device, or a directory
-//! that is merged with those of the same name on all others. All devices are asked
-//! at once, and one that fails costs its own entries only.
+//! Devices are ordered, this one first, then the others by their numbers, and
+//! [`hmdfs_model::names`] says what each entry of each is called. All devices are
+//! asked at once, and one that fails costs its own entries only.
+//!
+//! What a dentry stands for may have another name on its device. Whatever is to be
+//! done there under the real name begins with [`lookup::find`].
 //!
 //! A merged directory is made of the directories that existed when it was looked up,
 //! and stays the same inode as long as a new lookup finds the same ones. When a device
@@ -19,8 +21,9 @@ use hmdfs_kapi::{
         inode_operations::{Operations, Query},
         SuperBlock,
     },
-    vfs,
+    vfs::{self, Entry},
 };
+use hmdfs_model::names::is_decorated;
 use hmdfs_proto::Handle;
 use kernel::{
     prelude::*,
@@ -37,14 +40,18 @@ use crate::{
     peer::Peer,
     remote::{
         compound::request,
-        directory::{find_operations, found, name, root_of, Child, ROOT_OPERATIONS},
+        directory::{root_of, Child, ROOT_OPERATIONS},
         gather::call_all,
         inode,
     },
     validity::Validity,
 };
 
-pub(crate) mod listing;
+mod listing;
+mod lookup;
+mod snapshot;
+
+use lookup::{find, Meaning};
 
 /// Number of the next merged directory.
 static NEXT: Atomic<u64> = Atomic::new(1);
@@ -64,8 +71,12 @@ pub(crate) enum Part {
 }
 
 impl Directory {
-    /// The handle of the directory on the device with this number.
-    pub(crate) fn handle_of(&self, device: u32) -> Option<Handle> {
+    /// The directory of the device with this number, if a file of that device which is shown as
+    /// `name` has that very name there.
+    pub(crate) fn handle_by_name(&self, device: u32, name: &[u8]) -> Option<Handle> {
+        if is_decorated(name) {
+            return None;
+        }
         self.parts.iter().find_map(|part| match part {
             Part::Remote(peer, child) if peer.number() == device => Some(child.handle),
             _ => None,
@@ -159,57 +170,6 @@ fn root_parts(mount: &Mount) -> Result<KVec<Part>> {
     Ok(parts)
 }
 
-/// What a name of a merged directory stands for.
-enum Meaning {
-    /// One device's file.
-    File(InodeRef),
-    /// The directories of these devices.
-    Directory(KVec<Part>),
-}
-
-/// Finds what `name` stands for in a merged directory.
-fn find(
-    mount: &Mount,
-    sb: &SuperBlock<Hmdfs>,
-    directory: &Directory,
-    bytes: &[u8],
-) -> Result<Option<Meaning>> {
-    let name = name(bytes)?;
-    let mut parts = KVec::new();
-    if let Some(path) = directory.local() {
-        match path.lookup(bytes) {
-            Ok(path) if !path.is_dir() => return Ok(Some(Meaning::File(local::iget(sb, path)?))),
-            Ok(path) => parts.push(Part::Local(path), GFP_KERNEL)?,
-            Err(error) if error == ENOENT => {}
-            Err(error) => return Err(error),
-        }
-    }
-    let question = mount.ask();
-    let mut requests = KVec::new();
-    for (peer, part) in directory.remote() {
-        let operations = find_operations(part.handle, name);
-        requests.push((peer.clone(), request(&operations, 0)?), GFP_KERNEL)?;
-    }
-    for ((peer, part), reply) in directory.remote().zip(call_all(requests)?) {
-        let operations = find_operations(part.handle, name);
-        let child = match reply.and_then(|reply| found(&reply, &operations, question)) {
-            Ok(Some(child)) => child,
-            Ok(None) => continue,
-            Err(error) => {
-                pr_debug!("a device did not look up a name: {error:?}\n");
-                continue;
-            }
-        };
-        if child.attributes.is_directory() {
-            let child = KBox::new(child, GFP_KERNEL)?;
-            parts.push(Part::Remote(peer.clone(), child), GFP_KERNEL)?;
-        } else if parts.is_empty() {
-            return Ok(Some(Meaning::File(inode::iget(sb, peer, &child)?)));
-        }
-    }
-    Ok((!parts.is_empty()).then_some(Meaning::Directory(parts)))
-}
-
 /// Whether `name` in the merged directory `dir` still means what `dentry` says.
 pub(crate) fn revalidate(
     mount: &Mount,
@@ -222,35 +182,55 @@ pub(crate) fn revalidate(
     let known = dentry.inode();
     if let Some(Node::Remote(node)) = known.map(Inode::data) {
         let regular = known.is_some_and(|inode| inode.file_type() == 0o100_000);
-        if regular && intent.is_open() && !intent.must_ask() {
-            // Opening resolves the name again on its device. Whether a device that comes before
-            // it has the name by now, shows when the entry gets too old.
-            return Ok(directory.handle_of(node.peer().number()).is_some());
+        let validity = Validity::from_time(dentry.time());
+        if regular
+            && intent.is_open()
+            && !intent.must_ask()
+            && validity.holds(mount.peers.generation())
+            && directory.lookup_local(bytes)?.is_none()
+            && directory
+                .handle_by_name(node.peer().number(), bytes)
+                .is_some()
+        {
+            // Opening resolves the name again on its device.
+            return Ok(true);
         }
     }
-    let found = find(mount, dir.super_block(), directory, bytes)?;
-    let valid = match (&found, known) {
-        (Some(Meaning::File(found)), Some(known)) => core::ptr::eq(&**found, known),
-        (Some(Meaning::Directory(parts)), Some(known)) => {
-            matches!(known.data(), Node::Merge(merged) if merged.is_made_of(parts))
+    let validity = mount.ask().validity;
+    let found = find(mount, directory, bytes)?;
+    let Some(known) = known else {
+        return Ok(found.is_none());
+    };
+    let valid = match (found, known.data()) {
+        (Some(Meaning::Local(path)), Node::Local(node)) => {
+            let same = node.is(&path);
+            if same {
+                stand_on(directory, bytes, dentry, path)?;
+                known.copy_lower_attributes();
+            }
+            // It is right until the name changes in the exported tree.
+            return Ok(same);
         }
-        (None, None) => true,
+        (Some(Meaning::Remote(peer, child)), Node::Remote(node)) => {
+            let same = Arc::ptr_eq(&peer, node.peer()) && child.handle == node.handle();
+            if same {
+                inode::iget(dir.super_block(), &peer, &child)?;
+            }
+            same
+        }
+        (Some(Meaning::Directory(parts)), Node::Merge(merged)) => merged.is_made_of(&parts),
         _ => false,
     };
     if valid {
-        dentry.set_time(validity(mount, known).as_time());
+        dentry.set_time(validity.as_time());
     }
     Ok(valid)
 }
 
-/// For how long a name in a merged directory that leads to `inode` is not looked up again. What
-/// is local is compared with the exported tree at every use, and a name that does not exist may
-/// be made at any moment.
-fn validity(mount: &Mount, inode: Option<&Inode>) -> Validity {
-    match inode.map(Inode::data) {
-        Some(Node::Local(_)) | None => Validity::NONE,
-        _ => mount.ask().validity,
-    }
+/// Makes the dentry of a file of this device stand on the name in the exported tree.
+fn stand_on(directory: &Directory, name: &[u8], dentry: &Dentry, path: vfs::Path) -> Result {
+    let parent = directory.local().ok_or(EIO)?;
+    dentry.set_lower(parent, name, &Entry::from(path))
 }
 
 /// Operations of merged directories.
@@ -269,15 +249,25 @@ impl Operations<Hmdfs> for MergeOps {
     const READ_ONLY: bool = true;
 
     fn lookup(dir: &Inode, dentry: InLookup<'_, Hmdfs>) -> Result<Spliced<Hmdfs>> {
-        let mount = dir.super_block().data();
         let sb = dir.super_block();
-        let inode = match find(&mount, sb, of(dir)?, dentry.name().as_bytes())? {
-            Some(Meaning::File(inode)) => Some(inode),
-            Some(Meaning::Directory(parts)) => Some(iget(sb, parts)?),
-            None => None,
-        };
-        let validity = validity(&mount, inode.as_deref());
-        dentry.splice_alias(inode, validity.as_time())
+        let mount = sb.data();
+        let directory = of(dir)?;
+        let validity = mount.ask().validity.as_time();
+        match find(&mount, directory, dentry.name().as_bytes())? {
+            Some(Meaning::Local(path)) => {
+                let inode = local::iget(sb, path.clone())?;
+                let parent = directory.local().ok_or(EIO)?;
+                dentry.splice_lower(Some(inode), parent, &Entry::from(path))
+            }
+            Some(Meaning::Remote(peer, child)) => {
+                dentry.splice_alias(Some(inode::iget(sb, &peer, &child)?), validity)
+            }
+            Some(Meaning::Directory(parts)) => {
+                dentry.splice_alias(Some(iget(sb, parts)?), validity)
+            }
+            // That there is no such name is not remembered: it may be made at any moment.
+            None => dentry.splice_alias(None, Validity::NONE.as_time()),
+        }
     }
 
     fn getattr(inode: &Inode, _query: Query) -> Result {

@@ -18,12 +18,12 @@ use hmdfs_kapi::{
     random::get_random_u64,
     vfs::{self, PrivateMount, StatFs, XattrMode},
 };
+use hmdfs_model::names::Directories;
 use hmdfs_proto::Operation;
 use kernel::{
     new_mutex,
     prelude::*,
     seq_file::SeqFile,
-    seq_print,
     str::CString,
     sync::{
         aref::ARef,
@@ -47,6 +47,10 @@ use crate::{
     view::{self, DentryOps, View},
 };
 
+mod options;
+
+use options::{text_of, Options};
+
 /// The type of file system.
 pub(crate) struct Hmdfs;
 
@@ -66,22 +70,6 @@ pub(crate) fn find(net: &Namespace) -> Option<Arc<Mount>> {
         .iter()
         .find(|mount| *mount.net == *net)
         .cloned()
-}
-
-/// What can be set when mounting.
-#[derive(Clone)]
-pub(crate) struct Options {
-    /// For how many seconds the attributes and names that a peer told are used.
-    attribute_timeout: u32,
-}
-
-impl Options {
-    const DEFAULT: Self = Self {
-        attribute_timeout: 5,
-    };
-
-    /// The largest time that makes sense, in seconds.
-    const MAX_ATTRIBUTE_TIMEOUT: u32 = 3600;
 }
 
 /// When a peer was asked.
@@ -144,6 +132,11 @@ impl Mount {
         Validity::lease(self.peers.generation(), jiffies as usize)
     }
 
+    /// What happens to remote directories whose names are those of local ones.
+    pub(crate) fn directories(&self) -> Directories {
+        self.options.directories()
+    }
+
     /// The exported directory.
     pub(crate) fn local_path(&self) -> vfs::Path {
         self.root.clone()
@@ -192,24 +185,7 @@ impl fs::FileSystem for Hmdfs {
         parameter: &Parameter<'_>,
         log: &Log<'_>,
     ) -> Result<bool> {
-        if parameter.name().to_bytes() != b"attr_timeout" {
-            return Ok(false);
-        }
-        let value = parameter.string().and_then(|value| value.to_str().ok());
-        match value.and_then(|value| value.parse().ok()) {
-            Some(seconds) if seconds <= Options::MAX_ATTRIBUTE_TIMEOUT => {
-                options.attribute_timeout = seconds;
-                Ok(true)
-            }
-            _ => {
-                log.error(fmt!(
-                    "attr_timeout: '{}' is not a number of seconds from 0 to {}",
-                    value.unwrap_or(""),
-                    Options::MAX_ATTRIBUTE_TIMEOUT
-                ));
-                Err(EINVAL)
-            }
-        }
+        options.parse(parameter, log)
     }
 
     fn prepare(options: &Options, request: &Request<'_>) -> Result<Arc<Mount>> {
@@ -271,14 +247,23 @@ impl fs::FileSystem for Hmdfs {
         proposed: ArcBorrow<'_, Mount>,
         log: &Log<'_>,
     ) -> Result {
-        if existing.root.is_same(&proposed.root) {
-            return Ok(());
+        if !existing.root.is_same(&proposed.root) {
+            log.error(fmt!(
+                "this network namespace exports '{}' already; unmount that first",
+                existing.source.to_str().unwrap_or("?")
+            ));
+            return Err(EBUSY);
         }
-        log.error(fmt!(
-            "this network namespace exports '{}' already; unmount that first",
-            existing.source.to_str().unwrap_or("?")
-        ));
-        Err(EBUSY)
+        let directories = existing.directories();
+        let wanted = proposed.options.directories;
+        if wanted.is_some_and(|wanted| wanted != directories) {
+            log.error(fmt!(
+                "this directory is mounted with dirs={} already; unmount that first",
+                text_of(directories)
+            ));
+            return Err(EBUSY);
+        }
+        Ok(())
     }
 
     fn fill_super(sb: &SuperBlock<Self>, log: &Log<'_>) -> Result<InodeRef> {
@@ -365,6 +350,6 @@ impl fs::FileSystem for Hmdfs {
     }
 
     fn show_options(mount: ArcBorrow<'_, Mount>, seq: &SeqFile) {
-        seq_print!(seq, ",attr_timeout={}", mount.options.attribute_timeout);
+        mount.options.show(seq);
     }
 }

@@ -63,7 +63,9 @@ impl Operations<Hmdfs> for FileOps {
         let name = dentry.name();
         let directory = parent.inode().and_then(|dir| match dir.data() {
             AnyNode::Remote(directory) => Some(directory.handle()),
-            AnyNode::Merge(directory) => directory.handle_of(node.peer().number()),
+            AnyNode::Merge(directory) => {
+                directory.handle_by_name(node.peer().number(), name.as_bytes())
+            }
             _ => None,
         });
         let question = match (directory, Name::new(name.as_bytes())) {
@@ -82,7 +84,10 @@ impl Operations<Hmdfs> for FileOps {
                 access,
             )?,
         };
-        dentry.set_time(question.validity.as_time());
+        // In a merged directory, other devices count too, and they were not asked.
+        if matches!(parent.inode().map(Inode::data), Some(AnyNode::Remote(_))) {
+            dentry.set_time(question.validity.as_time());
+        }
         Ok(open)
     }
 

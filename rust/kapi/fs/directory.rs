@@ -17,6 +17,15 @@ pub struct EntryType(pub u8);
 impl EntryType {
     /// A directory.
     pub const DIRECTORY: Self = Self(bindings::DT_DIR as u8);
+
+    /// The file system does not tell.
+    pub const UNKNOWN: Self = Self(bindings::DT_UNKNOWN as u8);
+
+    /// That of a file whose mode has these type bits; C: `S_DT`.
+    pub const fn of(file_type: u16) -> Self {
+        // CAST: Four bits.
+        Self((file_type >> 12) as u8)
+    }
 }
 
 /// Where the entries of a listing go, and where it stands; C: `struct dir_context`.

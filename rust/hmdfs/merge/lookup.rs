@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a name of a merged directory stands for.
+//!
+//! The rules are those of [`hmdfs_model::names`]. Each device is asked for the few
+//! real names that decide, all at once; one that does not answer has none of them.
+
+use hmdfs_kapi::vfs;
+use hmdfs_model::names::{
+    resolve, Answer, Directories, Holder, Incomplete, Kind, RealNames, Role, Suffix, Text,
+};
+use hmdfs_proto::Name;
+use kernel::{prelude::*, sync::Arc};
+
+use super::{snapshot::Snapshot, Directory, Part};
+use crate::{
+    link::{Reply, Request},
+    mount::{Mount, Question},
+    peer::Peer,
+    remote::{
+        compound::request,
+        directory::{find_operations, found, name, Child},
+        gather::call_all,
+    },
+};
+
+/// Most real names that are asked for at once.
+const MOST_WANTED: usize = 16;
+
+/// What a name of a merged directory stands for.
+pub(super) enum Meaning {
+    /// A file of this device. Its real name is the one that is shown.
+    Local(vfs::Path),
+    /// A file of another device.
+    Remote(Arc<Peer>, KBox<Child>),
+    /// The directories of these devices.
+    Directory(KVec<Part>),
+}
+
+/// Finds what the name `shown` stands for in a merged directory; `None` for nothing.
+///
+/// No message is sent when this device decides alone. May sleep.
+pub(super) fn find(mount: &Mount, directory: &Directory, shown: &[u8]) -> Result<Option<Meaning>> {
+    name(shown)?;
+    let mut asked = Asked {
+        directory,
+        lost: KVec::from_elem(false, directory.remote().count(), GFP_KERNEL)?,
+        known: KVec::new(),
+        wanted: KVec::new(),
+    };
+    if let Some(path) = directory.lookup_local(shown)? {
+        if !path.is_dir() {
+            return Ok(Some(Meaning::Local(path)));
+        }
+        if mount.directories() == Directories::Rename {
+            let mut parts = KVec::new();
+            parts.push(Part::Local(path), GFP_KERNEL)?;
+            return Ok(Some(Meaning::Directory(parts)));
+        }
+        // It is a real name, whatever it looks like.
+        asked.want(shown);
+        asked.ask(mount)?;
+    }
+    let answer = loop {
+        match asked.resolve(mount, shown) {
+            Ok(answer) => break answer,
+            Err(Incomplete) => asked.ask(mount)?,
+        }
+    };
+    match answer {
+        Answer::Nothing => Ok(None),
+        Answer::Plain => asked.take(mount, shown, None),
+        Answer::Decorated(name, suffix) => asked.take(mount, name.as_bytes(), Some(suffix)),
+        Answer::Shortened => {
+            let snapshot = Snapshot::collect(mount, directory)?;
+            let Some((name, suffix)) = snapshot.find(shown) else {
+                return Ok(None);
+            };
+            asked.want(name.as_bytes());
+            asked.ask(mount)?;
+            asked.take(mount, name.as_bytes(), suffix)
+        }
+    }
+}
+
+/// What devices were asked in a lookup, and what they answered.
+struct Asked<'a> {
+    directory: &'a Directory,
+    /// Which of the other devices, in their order, failed to answer.
+    lost: KVec<bool>,
+    known: KVec<Known>,
+    /// The names to ask for next.
+    wanted: KVec<Text>,
+}
+
+/// What the devices have of one real name.
+struct Known {
+    name: Text,
+    local: Option<vfs::Path>,
+    /// In the order of the devices.
+    remote: KVec<Option<KBox<Child>>>,
+}
+
+impl Asked<'_> {
+    /// Notes that a name is to be asked for, if there is room.
+    fn want(&mut self, name: &[u8]) {
+        let is_noted = self.wanted.iter().any(|text| text.as_bytes() == name);
+        if !is_noted && self.wanted.len() < MOST_WANTED {
+            // Without memory there is nothing to ask for, which `ask` reports.
+            let _ = self.wanted.push(Text::new(name), GFP_KERNEL);
+        }
+    }
+
+    /// Asks all devices for all names that are wanted.
+    fn ask(&mut self, mount: &Mount) -> Result {
+        let wanted = core::mem::take(&mut self.wanted);
+        if wanted.is_empty() {
+            return Err(ENOMEM);
+        }
+        let question = mount.ask();
+        let replies = call_all(self.requests(&wanted)?)?;
+        self.learn(wanted, replies, question)
+    }
+
+    // What takes much of the stack is in functions of its own, which have returned when devices
+    // are asked: sending takes much too.
+
+    #[inline(never)]
+    fn requests(&self, wanted: &[Text]) -> Result<KVec<(Arc<Peer>, Request)>> {
+        let mut requests = KVec::new();
+        for text in wanted {
+            let name = name(text.as_bytes())?;
+            for (peer, part) in self.present() {
+                let operations = find_operations(part.handle, name);
+                requests.push((peer.clone(), request(&operations, 0)?), GFP_KERNEL)?;
+            }
+        }
+        Ok(requests)
+    }
+
+    /// Takes over the answers to [`Asked::requests`].
+    fn learn(
+        &mut self,
+        wanted: KVec<Text>,
+        replies: KVec<Result<Reply>>,
+        question: Question,
+    ) -> Result {
+        let mut replies = replies.into_iter();
+        let mut lost = KVec::from_elem(false, self.lost.len(), GFP_KERNEL)?;
+        for text in wanted {
+            let name = name(text.as_bytes())?;
+            let mut remote = KVec::with_capacity(lost.len(), GFP_KERNEL)?;
+            let devices = self.directory.remote().zip(&self.lost).zip(&mut lost);
+            for (((_, part), &was_lost), is_lost) in devices {
+                if was_lost {
+                    remote.push(None, GFP_KERNEL)?;
+                    continue;
+                }
+                let reply = replies.next().unwrap_or(Err(EIO));
+                let child = match reply.and_then(|reply| answer(part, name, &reply, question)) {
+                    Ok(child) => child,
+                    Err(error) => {
+                        pr_debug!("a device did not look up a name: {error:?}\n");
+                        *is_lost = true;
+                        None
+                    }
+                };
+                remote.push(child, GFP_KERNEL)?;
+            }
+            let local = self.directory.lookup_local(text.as_bytes())?;
+            let known = Known {
+                name: text,
+                local,
+                remote,
+            };
+            self.known.push(known, GFP_KERNEL)?;
+        }
+        for (lost, is_lost) in self.lost.iter_mut().zip(lost) {
+            *lost |= is_lost;
+        }
+        Ok(())
+    }
+
+    /// See [`resolve`].
+    #[inline(never)]
+    fn resolve(&mut self, mount: &Mount, shown: &[u8]) -> Result<Answer, Incomplete> {
+        resolve(self, shown, mount.directories())
+    }
+
+    /// The other devices that have answered so far.
+    fn present(&self) -> impl Iterator<Item = (&Arc<Peer>, &Child)> {
+        self.directory
+            .remote()
+            .zip(&self.lost)
+            .filter_map(|(part, lost)| (!lost).then_some(part))
+    }
+
+    /// What those devices have that have the real name `name` and show it with `suffix`.
+    #[inline(never)]
+    fn take(self, mount: &Mount, name: &[u8], suffix: Option<Suffix>) -> Result<Option<Meaning>> {
+        let mut known = self.known.into_iter();
+        let Some(known) = known.find(|known| known.name.as_bytes() == name) else {
+            return Ok(None);
+        };
+        let mut parts = KVec::new();
+        if let Some(path) = known.local {
+            parts.push(Part::Local(path), GFP_KERNEL)?;
+        }
+        let devices = self.directory.remote().zip(&self.lost).zip(known.remote);
+        for (((peer, _), &lost), child) in devices {
+            if let Some(child) = child.filter(|_| !lost) {
+                parts.push(Part::Remote(peer.clone(), child), GFP_KERNEL)?;
+            }
+        }
+        let Some(first) = parts.first().map(Part::holder) else {
+            return Ok(None);
+        };
+        parts.retain(|part| {
+            let holder = part.holder();
+            Role::of(holder, first, mount.directories()).suffix(holder.device) == suffix
+        });
+        if parts.iter().all(Part::is_directory) {
+            return Ok((!parts.is_empty()).then_some(Meaning::Directory(parts)));
+        }
+        // A file is never one of several.
+        Ok(parts.into_iter().next().map(|part| match part {
+            Part::Local(path) => Meaning::Local(path),
+            Part::Remote(peer, child) => Meaning::Remote(peer, child),
+        }))
+    }
+}
+
+/// What one device has of `name`.
+#[inline(never)]
+fn answer(
+    part: &Child,
+    name: Name<'_>,
+    reply: &Reply,
+    question: Question,
+) -> Result<Option<KBox<Child>>> {
+    let child = found(reply, &find_operations(part.handle, name), question)?;
+    Ok(child
+        .map(|child| KBox::new(child, GFP_KERNEL))
+        .transpose()?)
+}
+
+impl RealNames for Asked<'_> {
+    fn holders(&mut self, name: &[u8], mut each: impl FnMut(Holder)) -> bool {
+        let mut known = self.known.iter();
+        let Some(known) = known.find(|known| known.name.as_bytes() == name) else {
+            self.want(name);
+            return false;
+        };
+        if let Some(path) = &known.local {
+            each(Holder {
+                device: 0,
+                kind: kind(path.is_dir()),
+            });
+        }
+        let devices = self.directory.remote().zip(&self.lost).zip(&known.remote);
+        for (((peer, _), &lost), child) in devices {
+            if let Some(child) = child.as_ref().filter(|_| !lost) {
+                each(Holder {
+                    device: peer.number(),
+                    kind: kind(child.attributes.is_directory()),
+                });
+            }
+        }
+        true
+    }
+}
+
+fn kind(is_directory: bool) -> Kind {
+    if is_directory {
+        Kind::Directory
+    } else {
+        Kind::Other
+    }
+}
+
+impl Part {
+    /// Whose it is, and what.
+    fn holder(&self) -> Holder {
+        let device = match self {
+            Part::Local(_) => 0,
+            Part::Remote(peer, _) => peer.number(),
+        };
+        Holder {
+            device,
+            kind: kind(self.is_directory()),
+        }
+    }
+
+    /// While names are looked up, parts may be files too.
+    fn is_directory(&self) -> bool {
+        match self {
+            Part::Local(path) => path.is_dir(),
+            Part::Remote(_, child) => child.attributes.is_directory(),
+        }
+    }
+}
+
+impl Directory {
+    /// This device's entry of this real name.
+    pub(super) fn lookup_local(&self, name: &[u8]) -> Result<Option<vfs::Path>> {
+        match self.local().map(|path| path.lookup(name)) {
+            None => Ok(None),
+            Some(Ok(path)) => Ok(Some(path)),
+            Some(Err(error)) if error == ENOENT => Ok(None),
+            Some(Err(error)) => Err(error),
+        }
+    }
+}
