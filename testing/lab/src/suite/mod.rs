@@ -15,6 +15,7 @@ mod local;
 mod merged;
 mod module;
 mod mounting;
+mod names;
 mod outage;
 mod policy;
 mod remote;
@@ -82,6 +83,8 @@ pub fn groups() -> Vec<Group> {
         writing::GROUP,
         exercise::GROUP,
         merged::GROUP,
+        names::GROUP,
+        names::changes::GROUP,
         policy::GROUP,
         outage::GROUP,
         hostile::GROUP,

@@ -30,6 +30,8 @@ pub const GROUP: Group = Group {
         a_source_that_is_no_directory_is_refused,
         a_source_that_does_not_exist_is_refused,
         an_unknown_option_is_refused,
+        a_wrong_value_of_dirs_is_refused,
+        two_values_of_dirs_are_refused,
         another_directory_in_the_same_namespace_is_refused,
         another_namespace_is_another_device,
         is_listed_with_its_options,
@@ -147,6 +149,32 @@ fn an_unknown_option_is_refused() -> Result<()> {
     device.close()
 }
 
+fn a_wrong_value_of_dirs_is_refused() -> Result<()> {
+    let device = prepared()?;
+    let source = source_of(&device.export())?;
+    for value in [Some("Merge"), Some("")] {
+        let options = [("source", Some(source.as_str())), ("dirs", value)];
+        because(&refused(&device, &options)?, Errno::INVAL, "'merge'")?;
+    }
+    device.close()
+}
+
+fn two_values_of_dirs_are_refused() -> Result<()> {
+    let mut device = prepared()?;
+    device.mount_with(&[("dirs", Some("rename"))])?;
+    let source = source_of(&device.export())?;
+    let options = [("source", Some(source.as_str())), ("dirs", Some("merge"))];
+    because(&refused(&device, &options)?, Errno::BUSY, "dirs=rename")?;
+    // Without a value, or with the same, it is the same mount.
+    for options in [&options[..1], &[options[0], ("dirs", Some("rename"))]] {
+        let target = device.export().join("target");
+        fs::create_dir_all(&target)?;
+        device.enter(|| Ok(fsmount::mount("hmdfs", options, &target)?))?;
+        fsmount::umount(&target)?;
+    }
+    device.close()
+}
+
 fn another_directory_in_the_same_namespace_is_refused() -> Result<()> {
     let mut device = prepared()?;
     device.mount()?;
@@ -193,6 +221,10 @@ fn is_listed_with_its_options() -> Result<()> {
         source_of(&device.export())?.as_str(),
     )?;
     same("the type", fields[2], "hmdfs")?;
+    for option in ["attr_timeout=5", "dirs=merge"] {
+        let found = fields[3].split(',').any(|found| found == option);
+        ensure!(found, "{option} is not among {}", fields[3]);
+    }
     device.close()
 }
 
