@@ -91,7 +91,7 @@ impl<'a> RequestReader<'a> {
         let operation = Operation::decode(code, self.decoder.bytes(length.into())?)?;
         let first = core::mem::replace(&mut self.first, false);
         let misplaced = match operation {
-            Operation::Read { .. } => self.left != 0,
+            Operation::Read { .. } | Operation::ReadWhole { .. } => self.left != 0,
             Operation::Write { .. } => core::mem::replace(&mut self.written, true),
             Operation::Once { .. } => !first,
             _ => false,

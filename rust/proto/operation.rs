@@ -181,6 +181,12 @@ pub enum Operation<'a> {
     },
     /// Waits until all of the file system that holds the current file is on stable storage.
     SyncFileSystem,
+    /// All data of the current file, which follow the reply's body, if they are few enough; otherwise
+    /// none. Only the last operation of a compound may be this.
+    ReadWhole {
+        /// Most bytes; at most [`MAX_DATA`].
+        limit: u32,
+    },
     /// One that this version does not know; its outcome is
     /// [`crate::Status::EOPNOTSUPP`].
     Other(u8),
@@ -227,6 +233,7 @@ impl<'a> Operation<'a> {
             Operation::RemoveExtended(_) => 28,
             Operation::Once { .. } => 29,
             Operation::SyncFileSystem => 30,
+            Operation::ReadWhole { .. } => 32,
             Operation::Other(code) => *code,
         }
     }
@@ -253,6 +260,7 @@ impl<'a> Operation<'a> {
             Operation::File(_) => HANDLE,
             Operation::Walk(_) | Operation::GetExtended(_) | Operation::RemoveExtended(_) => NAME,
             Operation::Open { .. } | Operation::Sync { .. } => 1,
+            Operation::ReadWhole { .. } => 4,
             Operation::Seek { .. } => 9,
             Operation::Once { .. } => 10,
             Operation::Read { .. } | Operation::ReadDirectory { .. } | Operation::Write { .. } => {
@@ -392,6 +400,10 @@ impl<'a> Operation<'a> {
                 Operation::Once { slot, sequence }
             }
             30 => Operation::SyncFileSystem,
+            32 => match from.u32()? {
+                limit @ 0..=MAX_DATA => Operation::ReadWhole { limit },
+                _ => return Err(Error::TooLong),
+            },
             other => return Ok(Operation::Other(other)),
         };
         decoder.finish()?;
@@ -480,6 +492,7 @@ impl<'a> Operation<'a> {
                 new_name.encode(encoder)?;
                 flags.encode(encoder)
             }
+            Operation::ReadWhole { limit } => encoder.u32(*limit),
             Operation::SetAttributes(set) => set.encode(encoder),
             Operation::Sync { data_only } => encoder.flag(*data_only),
             Operation::Allocate(allocate) => allocate.encode(encoder),

@@ -29,7 +29,7 @@ pub enum Outcome<'a> {
     Handle(Handle),
     /// Of `GetAttributes`.
     Attributes(Attributes),
-    /// Of `Read`: so many bytes of data follow the body.
+    /// Of `Read` and `ReadWhole`: so many bytes of data follow the body.
     Read {
         /// Number of bytes; less than asked for at the end of the file, and in front of a place
         /// that cannot be read.
@@ -71,7 +71,7 @@ impl<'a> Outcome<'a> {
             1..=3 | 6 | 14..=22 | 26 | 28..=30 => Outcome::Done,
             4 => Outcome::Handle(Handle::decode(&mut decoder)?),
             5 => Outcome::Attributes(Attributes::decode(&mut decoder)?),
-            7 => Outcome::Read {
+            7 | 32 => Outcome::Read {
                 length: decoder.u32()?,
                 end_of_file: decoder.u8()? != 0,
             },

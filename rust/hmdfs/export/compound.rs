@@ -106,7 +106,7 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             Operation::GetExtended(_) | Operation::ListExtended => MAX_EXTENDED,
             Operation::GetHandle => Handle::MAX_SIZE,
             Operation::GetAttributes => Attributes::SIZE,
-            Operation::Read { .. } => 5,
+            Operation::Read { .. } | Operation::ReadWhole { .. } => 5,
             Operation::ReadLink => proto::MAX_SYMLINK,
             Operation::ReadDirectory { limit, .. } => 1 + listing_size(*limit),
             Operation::StatFileSystem => FileSystem::SIZE,
@@ -217,6 +217,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
                 Outcome::Done
             }
             Operation::Read { offset, length } => self.read(*offset, *length)?,
+            Operation::ReadWhole { limit } => self.read_whole(*limit)?,
             Operation::ReadLink => return self.read_link(operation, writer),
             Operation::ReadDirectory {
                 cookie,
@@ -307,6 +308,18 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             access::check_open(export, client, &current.path, Mask::Write)?;
         }
         Ok(())
+    }
+
+    /// Reads all of a small file.
+    fn read_whole(&mut self, limit: u32) -> Result<Outcome<'static>> {
+        let size = self.current()?.path.getattr()?.size;
+        if size > u64::from(limit) {
+            return Ok(Outcome::Read {
+                length: 0,
+                end_of_file: false,
+            });
+        }
+        self.read(0, limit)
     }
 
     fn read(&mut self, offset: u64, length: u32) -> Result<Outcome<'static>> {

@@ -149,6 +149,15 @@ impl<'a> Outcomes<'a> {
         }
     }
 
+    /// Whether the data of `reply`, which are all that were read, reach the end of the file.
+    pub(crate) fn read_all(&mut self, reply: &Reply) -> Result<bool> {
+        let (length, end_of_file) = self.read()?;
+        if length != reply.data_length {
+            return Err(EPROTO.into());
+        }
+        Ok(end_of_file)
+    }
+
     /// Space and file counts.
     pub(crate) fn file_system(&mut self) -> Result<FileSystem> {
         match self.next()? {

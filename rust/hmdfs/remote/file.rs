@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Files up to this size are read in the round trip that opens them.
-const BEGINNING: u32 = 64 << 10;
+pub(super) const BEGINNING: u32 = 64 << 10;
 
 /// Operations of remote regular files.
 pub(crate) struct FileOps;
@@ -34,7 +34,7 @@ pub(crate) struct Open(crate::node::InodeRef);
 impl Drop for Open {
     fn drop(&mut self) {
         if let Ok(node) = of(&self.0) {
-            node.set_beginning(None);
+            node.closed();
         }
     }
 }
@@ -142,6 +142,7 @@ fn open_as(
     // What the cache has no page of will be read in a moment; a small file comes along.
     let wanted = matches!(access, Operation::Open { read: true, .. })
         && !inode.has_pages()
+        && node.is_read()
         && inode.size() != 0
         && inode.size() <= BEGINNING.into();
     let mut operations = KVec::with_capacity(6, GFP_KERNEL)?;
@@ -177,14 +178,8 @@ fn open_as(
     let attributes = outcomes.attributes()?;
     outcomes.done()?;
     let beginning = if wanted {
-        let (length, end_of_file) = outcomes.read()?;
-        if length != reply.data_length {
-            return Err(EPROTO.into());
-        }
-        Some(Beginning {
-            data: reply.data,
-            end_of_file,
-        })
+        let end_of_file = outcomes.read_all(&reply)?;
+        Some(Beginning::new(reply.data, end_of_file))
     } else {
         None
     };
@@ -209,6 +204,7 @@ fn issue_read(node: &Node, mut read: ReadSubrequest) {
         read.complete(copied, copied < length);
         return;
     }
+    node.set_read(true);
     let length = u32::try_from(length).unwrap_or(MAX_DATA).min(MAX_DATA);
     let operations = [
         Operation::File(node.handle()),

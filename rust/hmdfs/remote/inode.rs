@@ -16,7 +16,10 @@ use hmdfs_proto::{Attributes, Handle, Operation};
 use kernel::{
     new_mutex, new_spinlock,
     prelude::*,
-    sync::{Arc, Mutex, SpinLock},
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc, Mutex, SpinLock,
+    },
 };
 
 use super::{
@@ -64,6 +67,8 @@ struct State {
     /// way of a read, under the locks of folios.
     #[pin]
     beginning: Mutex<Option<Beginning>>,
+    /// Whether the file was opened last without being read; 0 or 1.
+    unread: Atomic<u32>,
 }
 
 /// What the owner told last.
@@ -86,6 +91,19 @@ pub(super) struct Beginning {
     pub(super) data: KVVec<u8>,
     /// Whether that is all of the file.
     pub(super) end_of_file: bool,
+    /// Whether anybody read it.
+    used: bool,
+}
+
+impl Beginning {
+    /// What came with the opening of a file.
+    pub(super) fn new(data: KVVec<u8>, end_of_file: bool) -> Self {
+        Self {
+            data,
+            end_of_file,
+            used: false,
+        }
+    }
 }
 
 impl Node {
@@ -167,7 +185,29 @@ impl Node {
         &self,
         use_it: impl FnOnce(&Beginning) -> Option<R>,
     ) -> Option<R> {
-        (*self.state.beginning.lock()).as_ref().and_then(use_it)
+        let mut beginning = self.state.beginning.lock();
+        let beginning = (*beginning).as_mut()?;
+        let result = use_it(beginning);
+        beginning.used |= result.is_some();
+        result
+    }
+
+    /// Gives up the beginning of the file, which was closed. When nobody had read it, it is not
+    /// asked for again until somebody reads the file.
+    pub(super) fn closed(&self) {
+        if let Some(beginning) = self.state.beginning.lock().take() {
+            self.set_read(beginning.used);
+        }
+    }
+
+    /// Whether the file was read after it was opened, so far as is known.
+    pub(super) fn is_read(&self) -> bool {
+        self.state.unread.load(Relaxed) == 0
+    }
+
+    /// Says whether the file was read after it was opened.
+    pub(super) fn set_read(&self, read: bool) {
+        self.state.unread.store((!read).into(), Relaxed);
     }
 }
 
@@ -198,6 +238,7 @@ pub(crate) fn iget(sb: &SuperBlock<Hmdfs>, peer: &Arc<Peer>, child: &Child) -> R
                     "hmdfs::remote::Written"
                 ),
                 beginning <- new_mutex!(None, "hmdfs::remote::Beginning"),
+                unread: Atomic::new(0),
             }),
             GFP_KERNEL,
         )?,

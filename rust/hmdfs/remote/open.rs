@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Opening files of other devices that may have to be made, in one round trip.
+//! Opening files of other devices by names that are not cached, in one round trip.
 
 use hmdfs_kapi::{
     cred::current_umask,
@@ -12,8 +12,8 @@ use kernel::prelude::*;
 use super::{
     compound::{self, Outcomes},
     directory::{find, name, Child},
-    file,
-    inode::{iget, of},
+    file::{self, BEGINNING},
+    inode::{self, iget, of, Beginning, Locking},
     names,
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
 /// `atomic_open`: `open(2)` of a name that is not cached.
 pub(super) fn atomic_open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Opened> {
     if !opening.creates() {
-        return look_up(dir, opening, None);
+        return open(dir, opening);
     }
     match create(dir, &opening) {
         Ok((child, created)) => {
@@ -39,6 +39,75 @@ pub(super) fn atomic_open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Op
         Err(error) if error == EEXIST || error == EROFS => look_up(dir, opening, Some(error)),
         Err(error) => Err(error),
     }
+}
+
+/// Looks the name up, and opens what it stands for if that is a regular file. A small one that is to
+/// be read comes along.
+fn open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Opened> {
+    let mount = dir.super_block().data();
+    let node = of(dir)?;
+    let wanted = opening.name();
+    let mut operations = KVec::with_capacity(6, GFP_KERNEL)?;
+    operations.extend_from_slice(
+        &[
+            Operation::File(node.handle()),
+            Operation::Walk(name(wanted.as_bytes())?),
+            Operation::GetHandle,
+            Operation::GetAttributes,
+            Operation::Open {
+                read: opening.is_readable(),
+                write: opening.is_writable(),
+            },
+        ],
+        GFP_KERNEL,
+    )?;
+    let limit = if opening.is_readable() { BEGINNING } else { 0 };
+    if limit != 0 {
+        operations.push(Operation::ReadWhole { limit }, GFP_KERNEL)?;
+    }
+    let question = mount.ask();
+    let reply = compound::call(node.peer(), &operations, limit)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    outcomes.done()?;
+    match outcomes.done() {
+        Ok(()) => {}
+        Err(error) if error == ENOENT => {
+            return opening.finish_no_open(None, Validity::NONE.as_time());
+        }
+        Err(error) => return Err(error),
+    }
+    let child = Child {
+        handle: outcomes.handle()?,
+        attributes: outcomes.attributes()?,
+        target: None,
+        question,
+    };
+    if child.attributes.file_type() == 0o120_000 {
+        // The target is needed, too.
+        return look_up(dir, opening, None);
+    }
+    let inode = iget(dir.super_block(), node.peer(), &child)?;
+    let time = question.validity.as_time();
+    if !child.attributes.is_regular() {
+        return opening.finish_no_open(Some(inode), time);
+    }
+    outcomes.done()?;
+    let mut beginning = None;
+    if limit != 0 {
+        let end_of_file = outcomes.read_all(&reply)?;
+        let complete = end_of_file && !inode.has_pages();
+        beginning = complete.then(|| Beginning::new(reply.data, end_of_file));
+    }
+    inode::take(
+        &inode,
+        of(&inode)?,
+        question,
+        &child.attributes,
+        beginning,
+        Locking::Wait,
+    )?;
+    let private = file::opened(&inode)?;
+    opening.finish_open(inode, time, false, private)
 }
 
 /// Looks the name up, and leaves opening to the VFS. `otherwise` is the error when there is no such

@@ -351,6 +351,9 @@ pub fn onces() -> impl Strategy<Value = Operation<'static>> {
 }
 
 pub fn reads() -> impl Strategy<Value = Operation<'static>> {
-    (0..=i64::MAX as u64, 0..=MAX_DATA)
-        .prop_map(|(offset, length)| Operation::Read { offset, length })
+    prop_oneof![
+        (0..=i64::MAX as u64, 0..=MAX_DATA)
+            .prop_map(|(offset, length)| Operation::Read { offset, length }),
+        (0..=MAX_DATA).prop_map(|limit| Operation::ReadWhole { limit }),
+    ]
 }

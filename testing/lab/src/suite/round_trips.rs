@@ -10,7 +10,7 @@ use anyhow::{ensure, Result};
 use crate::fleet::{Fleet, Plan};
 use crate::hmdfsctl::round_trips;
 use crate::random::Random;
-use crate::suite::support::{drop_caches, same, same_bytes};
+use crate::suite::support::{drop_caches, fails, same, same_bytes};
 use crate::suite::{tests, Group};
 use crate::tree;
 
@@ -20,6 +20,8 @@ pub const GROUP: Group = Group {
     fleet: Some(prepare),
     tests: tests![
         Fleet: a_small_file_costs_one,
+        so_does_one_whose_name_is_not_known,
+        what_is_not_read_is_not_sent_again,
         a_listing_with_attributes_costs_three,
         a_big_read_costs_no_more_than_its_megabytes,
         local_files_cost_none,
@@ -58,6 +60,54 @@ fn a_small_file_costs_one(fleet: &mut Fleet) -> Result<()> {
         &content,
         &fs::read(tablet.export().join("small/file"))?,
     )
+}
+
+fn so_does_one_whose_name_is_not_known(fleet: &mut Fleet) -> Result<()> {
+    let (laptop, tablet) = (fleet.device("laptop")?, fleet.device("tablet")?);
+    for (name, size) in [("unknown", 4096), ("unknown-empty", 0), ("unknown-big", 70_000)] {
+        fs::write(
+            tablet.export().join("small").join(name),
+            Random::new(41).bytes(size),
+        )?;
+    }
+    drop_caches()?;
+    let folder = laptop.view("tablet").join("small");
+    fs::metadata(&folder)?;
+    let mut content = Vec::new();
+    let cost = round_trips(&laptop.control(), || {
+        content = fs::read(folder.join("unknown"))?;
+        same("size", fs::read(folder.join("unknown-empty"))?.len(), 0)
+    })?;
+    same("round trips of two small files", cost, 2)?;
+    same_bytes("the file", &content, &Random::new(41).bytes(4096))?;
+    let cost = round_trips(&laptop.control(), || {
+        content = fs::read(folder.join("unknown-big"))?;
+        Ok(())
+    })?;
+    same("round trips of a bigger one", cost, 2)?;
+    same_bytes("the bigger file", &content, &Random::new(41).bytes(70_000))?;
+    let cost = round_trips(&laptop.control(), || {
+        fails(
+            "a name that does not exist",
+            File::open(folder.join("nothing")),
+            libc::ENOENT,
+        )
+    })?;
+    same("round trips of a missing name", cost, 1)
+}
+
+fn what_is_not_read_is_not_sent_again(fleet: &mut Fleet) -> Result<()> {
+    let (laptop, tablet) = (fleet.device("laptop")?, fleet.device("tablet")?);
+    fs::write(tablet.export().join("small/opened"), [1; 60_000])?;
+    drop_caches()?;
+    let path = laptop.view("tablet").join("small/opened");
+    let before = laptop.control().counters()?.rx_bytes;
+    for _ in 0..10 {
+        File::open(&path)?;
+    }
+    let received = laptop.control().counters()?.rx_bytes - before;
+    ensure!(received < 80_000, "{received} bytes for opening ten times");
+    same("content", fs::read(&path)?, vec![1; 60_000])
 }
 
 fn a_listing_with_attributes_costs_three(fleet: &mut Fleet) -> Result<()> {
