@@ -9,8 +9,7 @@
 
 use hmdfs_kapi::{
     cred::prepare_creds, errno::EPROTO, fs::directory::EntryType, random::get_random_u64,
-    signal::fatal_signal_pending,
-    sort::sort_by, vfs,
+    signal::fatal_signal_pending, sort::sort_by, vfs,
 };
 use hmdfs_model::names::{
     list, list_shortened, Entries, Entry, Holder, Item, Kind, Slot, Suffix, Taken, Text, MAX,
