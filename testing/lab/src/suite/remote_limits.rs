@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{symlink, PermissionsExt};
 
-use anyhow::{anyhow, ensure, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use hmdfs_proto::{
     AttributeName, Handle, Name, Operation, RenameFlags, SetAttributes, SetMode, Target,
 };
@@ -71,12 +71,7 @@ fn what_exists_can_be_opened_where_nothing_can_be_made(fleet: &mut Fleet) -> Res
     for _ in 0..2 {
         let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::RDONLY;
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
-        File::from(rustix::fs::openat(
-            rustix::fs::CWD,
-            there.join("file"),
-            flags,
-            mode,
-        )?);
+        rustix::fs::openat(rustix::fs::CWD, there.join("file"), flags, mode)?;
         let made = rustix::fs::openat(rustix::fs::CWD, there.join("new"), flags, mode);
         fails("a new file", made.map_err(Into::into), libc::EROFS)?;
     }
@@ -194,17 +189,20 @@ fn new_files_get_the_label_of_their_directory(fleet: &mut Fleet) -> Result<()> {
     );
     fs::create_dir(&home)?;
     label(&home, "s1")?;
-    fs::write(there.join("file"), "mine")?;
+    fs::write(there.join("file"), "mine").context("making a file")?;
     holds(&there.join("file"), b"mine")?;
-    fs::create_dir_all(there.join("deep/deeper"))?;
-    fs::write(there.join("deep/deeper/file"), "also mine")?;
+    fs::create_dir_all(there.join("deep/deeper")).context("making directories")?;
+    fs::write(there.join("deep/deeper/file"), "also mine").context("making a file below")?;
     holds(&there.join("deep/deeper/file"), b"also mine")?;
     for name in ["file", "deep", "deep/deeper", "deep/deeper/file"] {
         let mut text = [0; 8];
         let length = rustix::fs::getxattr(home.join(name), "user.hmdfs.label", &mut text)?;
         same(name, &text[..length], b"s1")?;
     }
-    fs::remove_dir_all(there)?;
+    // The inbox itself has its name in a directory that is S3.
+    fails("removing all", fs::remove_dir_all(&there), libc::EACCES)?;
+    same("names left", tree::names(&home)?.len(), 0)?;
+    fs::remove_dir(home)?;
     Ok(())
 }
 
