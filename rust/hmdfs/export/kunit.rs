@@ -556,4 +556,132 @@ mod tests {
         assert!(change()? != before);
         Ok(())
     }
+
+    fn name(bytes: &[u8]) -> Result<Name<'_>> {
+        Name::new(bytes).map_err(|_| EINVAL)
+    }
+
+    /// One that may change what it may read.
+    const WRITER: Device = Device {
+        access: Access::Write,
+        level: Some(3),
+    };
+
+    #[test]
+    fn the_umask_is_the_clients() -> Result {
+        let tree = Tree::new()?;
+        let export = export(&tree)?;
+        for (index, (mode, umask)) in [(0o666, 0), (0o777, 0o027), (0o666, 0o777), (0o1777, 0o022)]
+            .into_iter()
+            .enumerate()
+        {
+            let file = CString::try_from_fmt(fmt!("file {index}"))?;
+            let create = [
+                Operation::Root,
+                Operation::Create {
+                    name: name(file.to_bytes())?,
+                    mode: (mode, umask),
+                    exclusive: true,
+                },
+                Operation::GetAttributes,
+            ];
+            match last(&call(&export, &WRITER, &create)?, &create)? {
+                Outcome::Attributes(attributes) => {
+                    assert!(attributes.mode & 0o7777 == mode & !umask);
+                }
+                _ => return Err(EINVAL),
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_removed_can_be_looked_at() -> Result {
+        let tree = Tree::new()?;
+        create(&tree.root(), c"file", 0o600, b"content")?;
+        let export = export(&tree)?;
+        let file = handle(&export, &[b"file"])?;
+        let operations = [
+            Operation::Root,
+            Operation::Remove {
+                name: name(b"file")?,
+                file,
+                directory: false,
+            },
+            Operation::GetAttributes,
+        ];
+        match last(&call(&export, &WRITER, &operations)?, &operations)? {
+            Outcome::Attributes(attributes) => {
+                assert!(attributes.nlink == 0);
+                assert!(attributes.size == 7);
+            }
+            _ => return Err(EINVAL),
+        }
+        assert!(call_status(&export, &WRITER, &operations)? == Status::ENOENT);
+        let gone = [Operation::File(file), Operation::GetAttributes];
+        assert!(call_status(&export, &WRITER, &gone)? == Status::ESTALE);
+        Ok(())
+    }
+
+    #[test]
+    fn who_may_only_read_changes_nothing() -> Result {
+        let tree = Tree::new()?;
+        create(&tree.root(), c"file", 0o666, b"content")?;
+        let export = export(&tree)?;
+        let file = handle(&export, &[b"file"])?;
+        let root = handle(&export, &[])?;
+        let new = name(b"new")?;
+        let attribute = proto::AttributeName::new(b"user.x").map_err(|_| EINVAL)?;
+        for change in [
+            Operation::Create {
+                name: new,
+                mode: (0o666, 0),
+                exclusive: false,
+            },
+            Operation::MakeDirectory {
+                name: new,
+                mode: (0o777, 0),
+            },
+            Operation::Link { name: new, file },
+            Operation::Remove {
+                name: name(b"file")?,
+                file,
+                directory: false,
+            },
+            Operation::Rename {
+                name: name(b"file")?,
+                file,
+                new_directory: root,
+                new_name: new,
+                flags: proto::RenameFlags::Replace,
+            },
+            Operation::SetAttributes(proto::SetAttributes {
+                mode: Some(0o600),
+                ..proto::SetAttributes::default()
+            }),
+            Operation::SetExtended {
+                name: attribute,
+                value: b"y",
+                mode: proto::SetMode::Any,
+            },
+            Operation::RemoveExtended(attribute),
+        ] {
+            let operations = [Operation::Root, change];
+            assert!(call_status(&export, &TRUSTED, &operations)? == Status::EROFS);
+        }
+        // What exists is found all the same.
+        let existing = [
+            Operation::Root,
+            Operation::Create {
+                name: name(b"file")?,
+                mode: (0o666, 0),
+                exclusive: false,
+            },
+        ];
+        match last(&call(&export, &TRUSTED, &existing)?, &existing)? {
+            Outcome::Created(created) => assert!(!created),
+            _ => return Err(EINVAL),
+        }
+        Ok(())
+    }
 }
