@@ -4,6 +4,7 @@
 
 use hmdfs_kapi::{
     cred,
+    errno::EOPNOTSUPP,
     page_run::PageRun,
     vfs::{Mask, Path, RegularFile},
 };
@@ -262,7 +263,14 @@ impl<C: Client + ?Sized> Execution<'_, C> {
                 set::set(export, client, &self.current()?.path, changes)?;
                 Outcome::Done
             }
-            _ => self.names(operation)?,
+            Operation::Create { .. }
+            | Operation::MakeDirectory { .. }
+            | Operation::MakeNode { .. }
+            | Operation::MakeLink { .. }
+            | Operation::Link { .. }
+            | Operation::Remove { .. }
+            | Operation::Rename { .. } => self.names(operation)?,
+            _ => return Err(EOPNOTSUPP.into()),
         };
         writer.push(operation, &outcome).map_err(|_| EOVERFLOW)
     }

@@ -395,7 +395,11 @@ mod tests {
         let tree = Tree::new()?;
         create(&tree.root(), c"closed", 0, b"x")?;
         let export = export(&tree)?;
-        let operations = [Operation::Root, walk(b"closed"), READ_ALL];
+        let open = Operation::Open {
+            read: true,
+            write: false,
+        };
+        let operations = [Operation::Root, walk(b"closed"), open];
         assert!(call_status(&export, &TRUSTED, &operations)? == Status::EACCES);
         Ok(())
     }
@@ -500,8 +504,8 @@ mod tests {
         let tree = Tree::new()?;
         let export = export(&tree)?;
         assert!(export.compound(&TRUSTED, &[], None).is_err());
-        assert!(export.compound(&TRUSTED, &[1, 0]).is_err());
-        assert!(export.compound(&TRUSTED, &[0xff; 100]).is_err());
+        assert!(export.compound(&TRUSTED, &[1, 0], None).is_err());
+        assert!(export.compound(&TRUSTED, &[0xff; 100], None).is_err());
         for (operations, expected) in [
             (&[Operation::GetAttributes][..], Status::EBADF),
             (&[Operation::Other(99)], Status::EOPNOTSUPP),

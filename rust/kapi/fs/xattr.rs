@@ -88,8 +88,8 @@ impl<F: FileSystem> Vtable<F> {
             let value = match (value.is_null(), size) {
                 (true, _) => None,
                 (false, 0) => Some(&[][..]),
-                // SAFETY: By the function's contract.
                 (false, size) => {
+                    // SAFETY: By the function's contract.
                     Some(unsafe { core::slice::from_raw_parts(value.cast::<u8>(), size) })
                 }
             };

@@ -140,7 +140,7 @@ fn mtime(path: &Path) -> Result<(i64, i64)> {
 
 fn times_are_set(fleet: &mut Fleet) -> Result<()> {
     let (home, there) = file(fleet, "touched")?;
-    let (now, omit) = (time(0, UTIME_NOW as i64), time(0, UTIME_OMIT as i64));
+    let (now, omit) = (time(0, UTIME_NOW), time(0, UTIME_OMIT));
     for (seconds, nanoseconds) in [(1_000_000_000, 123_456_789), (0, 0), (-5, 1), (1 << 33, 5)] {
         utimes(&there, omit, time(seconds, nanoseconds))?;
         same("time at home", mtime(&home)?, (seconds, nanoseconds))?;
