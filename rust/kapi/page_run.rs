@@ -146,7 +146,7 @@ impl PageRun {
         let mut run = Self::new();
         // SAFETY: By the function's contract; the callback is given the run.
         let result = unsafe {
-            bindings::iov_iter_for_each_page(
+            bindings::iov_iter_visit_pages(
                 &mut iterator,
                 Some(push_page),
                 (&raw mut run).cast::<c_void>(),

@@ -36,7 +36,7 @@ bool hmdfs_helper_iov_iter_has_pages(const struct iov_iter *iter)
 	return iov_iter_is_bvec(iter) || iov_iter_is_folioq(iter) || iov_iter_is_xarray(iter);
 }
 
-int hmdfs_helper_iov_iter_for_each_page(struct iov_iter *iter, hmdfs_page_actor_t actor,
+int hmdfs_helper_iov_iter_visit_pages(struct iov_iter *iter, hmdfs_page_actor_t actor,
 					void *context)
 {
 	while (iov_iter_count(iter)) {

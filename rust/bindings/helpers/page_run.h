@@ -12,5 +12,5 @@ bool hmdfs_helper_bvec_is_followed_by(const struct bio_vec *bvec, struct page *p
 				      unsigned int offset);
 size_t hmdfs_helper_iov_iter_count(const struct iov_iter *iter);
 bool hmdfs_helper_iov_iter_has_pages(const struct iov_iter *iter);
-int hmdfs_helper_iov_iter_for_each_page(struct iov_iter *iter, hmdfs_page_actor_t actor,
+int hmdfs_helper_iov_iter_visit_pages(struct iov_iter *iter, hmdfs_page_actor_t actor,
 					void *context);

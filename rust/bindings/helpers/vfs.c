@@ -21,8 +21,14 @@ int hmdfs_helper_cred_become(struct cred *cred, uid_t uid, gid_t gid)
 	none = groups_alloc(0);
 	if (!none)
 		return -ENOMEM;
-	cred->uid = cred->euid = cred->suid = cred->fsuid = kuid;
-	cred->gid = cred->egid = cred->sgid = cred->fsgid = kgid;
+	cred->uid = kuid;
+	cred->euid = kuid;
+	cred->suid = kuid;
+	cred->fsuid = kuid;
+	cred->gid = kgid;
+	cred->egid = kgid;
+	cred->sgid = kgid;
+	cred->fsgid = kgid;
 	set_groups(cred, none);
 	put_group_info(none);
 	return 0;
