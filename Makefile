@@ -68,9 +68,8 @@ check: preflight ## formatting, lints, documentation, specification: nothing may
 shell: preflight ## a guest with three devices and a prompt
 	@tools/demo --shell
 
-bench: preflight ## measure
-	@if [ -x tools/bench ]; then tools/bench; else \
-		echo 'error: no benchmark is in this version' >&2; exit 1; fi
+bench: preflight ## measure, beside other file systems; QUICK=1: some minutes; ONLY='local' or other names: a part
+	@tools/bench $(if $(filter 1,$(QUICK)),--quick) $(if $(ONLY),--only '$(ONLY)')
 
 doc: preflight ## the programming interface's documentation, into build/doc
 	@tools/doc

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! How cost grows: with the entries of a directory, with the devices that are online; and what
+//! a file, a name and a device cost in memory.
+
+use std::fs::{self, File};
+
+use anyhow::{ensure, Context, Result};
+use lab::device::{Device, Peer, PORT};
+use lab::fleet::wait_for_state;
+use lab::net::{Line, Network};
+use lab::netns::Namespace;
+use lab::storage::Storage;
+use lab::wait;
+
+use crate::cell::{figure, gap, place};
+use crate::measure::{now, Place};
+use crate::plan::Cell;
+use crate::selection::{Scale, Selection};
+use crate::system::System;
+use crate::workload::list_stat;
+
+/// The first two carry the number of entries or of peers behind a colon.
+pub const WORKLOADS: [&str; 3] = ["entries", "peers", "memory"];
+
+/// Where this is measured: it does not depend on the network.
+pub fn belongs_to(system: &str, network: &str) -> bool {
+    matches!(system, "hmdfs_device" | "hmdfs_merge") && network == "unlimited"
+}
+
+/// Bytes of memory that nobody but the kernel's caches can have taken since `before`.
+fn used() -> Result<u64> {
+    let text = fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
+    let free = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemFree:"))
+        .and_then(|rest| rest.trim().split(' ').next()?.parse::<u64>().ok())
+        .context("no MemFree in /proc/meminfo")?;
+    // Counted downwards from a number that no guest reaches.
+    Ok((1 << 50) - free * 1024)
+}
+
+/// Slab memory in use, in bytes: dentries, inodes and what hangs on them.
+fn slab() -> Result<u64> {
+    let text = fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("Slab:"))
+        .and_then(|rest| rest.trim().split(' ').next()?.parse::<u64>().ok())
+        .map(|kib| kib * 1024)
+        .context("no Slab in /proc/meminfo")
+}
+
+/// Listings of more and more entries, and the memory of names and of open files.
+pub fn entries(
+    cell: &Cell,
+    system: &dyn System,
+    selection: &Selection,
+    scale: Scale,
+) -> Result<()> {
+    let place = place(system, scale)?;
+    if selection.workload("entries") {
+        eprintln!("  entries");
+        for count in scale.pick(
+            [10, 100, 1_000, 10_000, 100_000].as_slice(),
+            [10, 1_000].as_slice(),
+        ) {
+            let name = format!("entries:{count}");
+            match listings(&place, *count) {
+                Ok(samples) => figure(cell, &name, "us", samples),
+                Err(error) => gap(cell, &name, &format!("not possible: {error:#}")),
+            }
+        }
+        // What the run was asked for is answered.
+        figure(cell, "entries", "rows", vec![1.0]);
+    }
+    if selection.workload("memory") {
+        eprintln!("  memory");
+        match memory(&place) {
+            Ok((name, file)) => {
+                figure(cell, "memory", "bytes/name", vec![name]);
+                figure(cell, "memory", "bytes/open_file", vec![file]);
+            }
+            Err(error) => gap(cell, "memory", &format!("not possible: {error:#}")),
+        }
+    }
+    Ok(())
+}
+
+fn fill(place: &Place, count: usize) -> Result<()> {
+    let folder = place.owner.join("entries");
+    fs::create_dir(&folder)?;
+    for number in 0..count {
+        File::create(folder.join(format!("entry number {number}")))?;
+    }
+    Ok(())
+}
+
+/// The time of one entry in a cold listing with attributes.
+fn listings(place: &Place, count: usize) -> Result<Vec<f64>> {
+    fill(place, count)?;
+    let folder = place.root.join("entries");
+    let mut samples = Vec::new();
+    for _ in 0..=3 {
+        let mut seen = 0;
+        let measured = place.time_cold(|| {
+            seen = list_stat(&folder)?;
+            Ok(())
+        })?;
+        ensure!(seen == count, "{seen} entries of {count} were listed");
+        samples.push(measured.nanos as f64 / 1e3 / count as f64);
+    }
+    samples.remove(0);
+    place.leave()?;
+    fs::remove_dir_all(place.owner.join("entries"))?;
+    place.hooks.cold()?;
+    Ok(samples)
+}
+
+/// Bytes for a cached name with its attributes, and for an open file besides that.
+fn memory(place: &Place) -> Result<(f64, f64)> {
+    const NAMES: usize = 5_000;
+    const FILES: usize = 1_000;
+    fill(place, NAMES)?;
+    let folder = place.root.join("entries");
+    place.hooks.cold()?;
+    // The owner's own names are in memory for another reason.
+    list_stat(&place.owner.join("entries"))?;
+    let before = slab()?;
+    list_stat(&folder)?;
+    let name = slab()?.saturating_sub(before) as f64 / NAMES as f64;
+
+    let before = used()?;
+    let files = (0..FILES)
+        .map(|number| File::open(folder.join(format!("entry number {number}"))))
+        .collect::<Result<Vec<_>, _>>()
+        .context("open")?;
+    let file = used()?.saturating_sub(before) as f64 / FILES as f64;
+    drop(files);
+    fs::remove_dir_all(place.owner.join("entries"))?;
+    place.hooks.cold()?;
+    Ok((name, file))
+}
+
+/// Devices that only the first one knows.
+struct Star {
+    // Dropped in this order: the devices need the network until their end.
+    center: Device,
+    others: Vec<Device>,
+    _network: Network,
+}
+
+impl Star {
+    fn set_up(count: usize) -> Result<Self> {
+        lab::module::ensure_loaded()?;
+        let network = Network::create()?;
+        let mut devices = Vec::new();
+        for number in 1..=count as u32 + 1 {
+            let name = format!("device{number}");
+            let namespace = Namespace::create(&name)?;
+            network.plug(&namespace, number, Line::default())?;
+            let device = Device::create(&name, Some(namespace), Storage::Memory(16))?;
+            device.configure(&[])?;
+            devices.push(device);
+        }
+        let mut peers = Vec::new();
+        for (number, device) in (1_u32..).zip(&devices) {
+            peers.push(Peer {
+                id: device.id()?,
+                number,
+                name: device.name().to_owned(),
+                address: format!("{}:{PORT}", Network::address(number)),
+                access: "read",
+                level: 4,
+            });
+        }
+        let center = devices.remove(0);
+        let mut star = Self {
+            center,
+            others: devices,
+            _network: network,
+        };
+        star.center.configure(&peers[1..])?;
+        for device in &star.others {
+            device.configure(&peers[..1])?;
+            let folder = device.export().join("shared");
+            fs::create_dir(&folder)?;
+            for number in 0..20 {
+                fs::write(folder.join(format!("{} {number}", device.name())), "x")?;
+            }
+        }
+        for device in &mut star.others {
+            device.mount()?;
+            device.start()?;
+        }
+        Ok(star)
+    }
+
+    /// The center joins; returns the memory that this took, in bytes.
+    fn join(&mut self) -> Result<u64> {
+        self.center.mount()?;
+        let before = slab()?;
+        self.center.start()?;
+        for device in &self.others {
+            wait_for_state(&self.center, device.name(), true, wait::PATIENCE * 4)?;
+        }
+        Ok(slab()?.saturating_sub(before))
+    }
+}
+
+/// Names found in merge_view, or in one device's tree, while more and more devices are online.
+pub fn fleets(cell: &Cell, selection: &Selection, scale: Scale) -> Result<()> {
+    if !selection.workload("peers") {
+        return Ok(());
+    }
+    for count in scale.pick([1, 4, 16, 64].as_slice(), [1, 4].as_slice()) {
+        eprintln!("  peers:{count}");
+        let name = format!("peers:{count}");
+        match peers(cell, *count, scale) {
+            Ok(memory) => figure(cell, &name, "bytes/peer", vec![memory]),
+            Err(error) => gap(cell, &name, &format!("not possible: {error:#}")),
+        }
+    }
+    figure(cell, "peers", "rows", vec![1.0]);
+    Ok(())
+}
+
+fn peers(cell: &Cell, count: usize, scale: Scale) -> Result<f64> {
+    let mut star = Star::set_up(count)?;
+    let memory = star.join()?;
+    let root = if cell.system == "hmdfs_merge" {
+        star.center.merged()
+    } else {
+        star.center.view("device2")
+    };
+    let folder = root.join("shared");
+    let mut cold = Vec::new();
+    let mut warm = Vec::new();
+    let path = folder.join("device2 0");
+    let times = scale.pick(2_000, 500);
+    for _ in 0..=3 {
+        crate::measure::drop_caches()?;
+        let start = now();
+        let seen = list_stat(&folder)?;
+        cold.push(now().saturating_sub(start) as f64 / 1e3);
+        ensure!(seen >= 20, "{seen} entries were listed");
+        let start = now();
+        for _ in 0..times {
+            rustix::fs::stat(&path)?;
+        }
+        warm.push(now().saturating_sub(start) as f64 / 1e3 / f64::from(times));
+    }
+    cold.remove(0);
+    warm.remove(0);
+    figure(cell, &format!("peers:{count} list"), "us", cold);
+    figure(cell, &format!("peers:{count} stat_warm"), "us", warm);
+    Ok(memory as f64 / count as f64)
+}
