@@ -65,7 +65,8 @@ pub struct Cell {
 pub fn cells(selection: &Selection, scale: Scale) -> Vec<Cell> {
     let mut cells = Vec::new();
     for shape in NETWORKS {
-        let quick = matches!(shape.name, "local" | "unlimited" | "wifi");
+        let quick =
+            selection.names_networks() || matches!(shape.name, "local" | "unlimited" | "wifi");
         if !scale.pick(true, quick) {
             continue;
         }
@@ -74,7 +75,8 @@ pub fn cells(selection: &Selection, scale: Scale) -> Vec<Cell> {
             if system.contains(':') != (shape.name == "local") {
                 continue;
             }
-            let quick = !matches!(system.as_str(), "smb" | "p9") && !system.ends_with(":xfs");
+            let quick = selection.names_systems()
+                || (!matches!(system.as_str(), "smb" | "p9") && !system.ends_with(":xfs"));
             if scale.pick(true, quick) && selection.cell(shape.name, &system) {
                 cells.push(Cell {
                     network: shape.name,

@@ -28,26 +28,29 @@ pub fn belongs_to(system: &str, network: &str) -> bool {
     matches!(system, "hmdfs_device" | "hmdfs_merge") && network == "unlimited"
 }
 
-/// Bytes of memory that nobody but the kernel's caches can have taken since `before`.
-fn used() -> Result<u64> {
-    let text = fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
-    let free = text
+/// Bytes that the kernel uses for itself: objects in slabs, stacks, what is per processor or
+/// mapped. Not pages of files.
+fn kernel_memory() -> Result<u64> {
+    let slabs = fs::read_to_string("/proc/slabinfo").context("cannot read /proc/slabinfo")?;
+    let objects: u64 = slabs.lines().filter_map(slab_bytes).sum();
+    let other = fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
+    let other: u64 = other
         .lines()
-        .find_map(|line| line.strip_prefix("MemFree:"))
-        .and_then(|rest| rest.trim().split(' ').next()?.parse::<u64>().ok())
-        .context("no MemFree in /proc/meminfo")?;
-    // Counted downwards from a number that no guest reaches.
-    Ok((1 << 50) - free * 1024)
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(name, _)| matches!(*name, "KernelStack" | "Percpu" | "VmallocUsed"))
+        .filter_map(|(_, rest)| rest.trim().split(' ').next()?.parse::<u64>().ok())
+        .sum();
+    Ok(objects + other * 1024)
 }
 
-/// Slab memory in use, in bytes: dentries, inodes and what hangs on them.
-fn slab() -> Result<u64> {
-    let text = fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
-    text.lines()
-        .find_map(|line| line.strip_prefix("Slab:"))
-        .and_then(|rest| rest.trim().split(' ').next()?.parse::<u64>().ok())
-        .map(|kib| kib * 1024)
-        .context("no Slab in /proc/meminfo")
+/// The bytes of one line of /proc/slabinfo: `NAME ACTIVE_OBJECTS OBJECTS SIZE ...`.
+fn slab_bytes(line: &str) -> Option<u64> {
+    let mut words = line.split_ascii_whitespace();
+    let _name = words.next()?;
+    let active: u64 = words.next()?.parse().ok()?;
+    let _all = words.next()?;
+    let size: u64 = words.next()?.parse().ok()?;
+    active.checked_mul(size)
 }
 
 /// Listings of more and more entries, and the memory of names and of open files.
@@ -125,16 +128,16 @@ fn memory(place: &Place) -> Result<(f64, f64)> {
     place.hooks.cold()?;
     // The owner's own names are in memory for another reason.
     list_stat(&place.owner.join("entries"))?;
-    let before = slab()?;
+    let before = kernel_memory()?;
     list_stat(&folder)?;
-    let name = slab()?.saturating_sub(before) as f64 / NAMES as f64;
+    let name = kernel_memory()?.saturating_sub(before) as f64 / NAMES as f64;
 
-    let before = used()?;
+    let before = kernel_memory()?;
     let files = (0..FILES)
         .map(|number| File::open(folder.join(format!("entry number {number}"))))
         .collect::<Result<Vec<_>, _>>()
         .context("open")?;
-    let file = used()?.saturating_sub(before) as f64 / FILES as f64;
+    let file = kernel_memory()?.saturating_sub(before) as f64 / FILES as f64;
     drop(files);
     fs::remove_dir_all(place.owner.join("entries"))?;
     place.hooks.cold()?;
@@ -198,12 +201,12 @@ impl Star {
     /// The center joins; returns the memory that this took, in bytes.
     fn join(&mut self) -> Result<u64> {
         self.center.mount()?;
-        let before = slab()?;
+        let before = kernel_memory()?;
         self.center.start()?;
         for device in &self.others {
             wait_for_state(&self.center, device.name(), true, wait::PATIENCE * 4)?;
         }
-        Ok(slab()?.saturating_sub(before))
+        Ok(kernel_memory()?.saturating_sub(before))
     }
 }
 
@@ -254,4 +257,20 @@ fn peers(cell: &Cell, count: usize, scale: Scale) -> Result<f64> {
     figure(cell, &format!("peers:{count} list"), "us", cold);
     figure(cell, &format!("peers:{count} stat_warm"), "us", warm);
     Ok(memory as f64 / count as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_slabinfo() {
+        let line = "dentry            1000   2100    192   21    1 : tunables    0    0    0";
+        assert_eq!(slab_bytes(line), Some(192_000));
+        assert_eq!(slab_bytes("slabinfo - version: 2.1"), None);
+        assert_eq!(
+            slab_bytes("# name  <active_objs> <num_objs> <objsize>"),
+            None
+        );
+    }
 }

@@ -66,6 +66,16 @@ impl Selection {
         networks && systems
     }
 
+    /// Whether networks were named: then a quick run leaves none of them out.
+    pub fn names_networks(&self) -> bool {
+        !self.networks.is_empty()
+    }
+
+    /// Whether systems were named.
+    pub fn names_systems(&self) -> bool {
+        !self.systems.is_empty()
+    }
+
     /// Whether this workload is measured.
     pub fn workload(&self, name: &str) -> bool {
         self.workloads.is_empty() || self.workloads.iter().any(|word| word == name)

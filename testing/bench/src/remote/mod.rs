@@ -14,7 +14,7 @@ use lab::process;
 use lab::storage::Storage;
 
 use crate::local::FOLDER;
-use crate::network::{Cable, Shape, OWNER, OWNER_NAME};
+use crate::network::{Cable, Shape, OWNER, OWNER_NAME, READER};
 
 mod hmdfs;
 mod nfs;
@@ -48,10 +48,10 @@ impl Stage {
         fs::create_dir_all(&mount)?;
         let storage = Storage::Memory(SIZE);
         storage.attach(&export)?;
-        // Certificates carry a name.
+        // Certificates carry a name; diod refuses whom it cannot name.
         fs::write(
             "/etc/hosts",
-            format!("127.0.0.1 localhost\n{OWNER} {OWNER_NAME}\n"),
+            format!("127.0.0.1 localhost\n{OWNER} {OWNER_NAME}\n{READER} laptop\n"),
         )?;
         Ok(Self {
             cable,

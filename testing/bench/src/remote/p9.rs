@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{wait_for_port, Server, Stage};
 use crate::measure::{drop_caches, Hooks};
@@ -42,10 +42,11 @@ impl P9 {
              msize=1048576,cache=mmap"
         );
         let target = system.stage.mount.to_string_lossy().into_owned();
-        system.stage.reader_runs(
-            "/bin/mount",
-            &["-i", "-t", "9p", "-o", &options, OWNER, &target],
-        )?;
+        let arguments = ["-i", "-t", "9p", "-o", &options, OWNER, &target];
+        system
+            .stage
+            .reader_runs("/bin/mount", &arguments)
+            .with_context(|| system._server.last_words())?;
         system.mounted = true;
         Ok(system)
     }

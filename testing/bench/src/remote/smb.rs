@@ -25,7 +25,8 @@ pub struct Smb {
 }
 
 impl Smb {
-    /// With leases, which is how SMB caches.
+    /// With leases, which is how SMB caches. The server allocates and clears "smb2 max trans" bytes for
+    /// each compound request, 1 MiB by default: with the least, 64 KiB, it is faster.
     pub fn set_up(shape: Shape, sealed: bool) -> Result<Self> {
         let stage = Stage::set_up(shape)?;
         fs::create_dir_all("/etc/ksmbd")?;
@@ -34,7 +35,7 @@ impl Smb {
             format!(
                 "[global]\n\tnetbios name = TABLET\n\tinterfaces = bench0\n\
                  \tbind interfaces only = yes\n\tserver min protocol = SMB3_11\n\
-                 \tsmb2 leases = yes\n\ttcp port = {PORT}\n\
+                 \tsmb2 leases = yes\n\tsmb2 max trans = 64K\n\ttcp port = {PORT}\n\
                  [bench]\n\tpath = {}\n\tread only = no\n\tguest ok = no\n",
                 stage.export.display()
             ),

@@ -58,7 +58,7 @@ pub const LIST_STAT_COLD: Workload = Workload {
     name: "list_stat_cold",
     unit: Unit::Seconds,
     warm_ups: 1,
-    runs: (5, 3),
+    runs: (3, 2),
     prepare: prepare_list,
     run: |place| list(place, true),
     clean: nothing,
@@ -69,7 +69,7 @@ pub const LIST_STAT_WARM: Workload = Workload {
     name: "list_stat_warm",
     unit: Unit::Seconds,
     warm_ups: 1,
-    runs: (5, 3),
+    runs: (3, 2),
     prepare: prepare_list,
     run: |place| list(place, false),
     clean: |place| Ok(fs::remove_dir_all(place.owner.join("list"))?),
@@ -80,7 +80,9 @@ pub(super) fn walk(folder: &Path) -> Result<usize> {
     let mut count = 0;
     for entry in fs::read_dir(folder).with_context(|| format!("opendir {}", folder.display()))? {
         let entry = entry.context("readdir")?;
-        let metadata = entry.metadata().context("stat")?;
+        let metadata = entry
+            .metadata()
+            .with_context(|| format!("stat {}", entry.path().display()))?;
         count += 1;
         if metadata.is_dir() {
             count += walk(&entry.path())?;
@@ -111,7 +113,7 @@ fn walk_tree(place: &Place, cold: bool) -> Result<Measured> {
     Ok(measured.of(count as u64, 0))
 }
 
-/// A tree of some thousand real source files walked with attributes, nothing of it cached.
+/// A tree of some thousand real files walked with attributes, nothing of it cached.
 pub const WALK_COLD: Workload = Workload {
     name: "walk_cold",
     unit: Unit::Seconds,
