@@ -20,8 +20,9 @@ use crate::plan::{self, Cell};
 use crate::record::Record;
 use crate::selection::{Scale, Selection};
 
-/// Guest seconds without a word from a cell after which it is given up.
-const SILENCE: Duration = Duration::from_secs(900);
+/// Guest seconds without a record from a cell after which it is given up: a walk of a big tree
+/// over a slow network takes long, several times.
+const SILENCE: Duration = Duration::from_secs(7_200);
 
 /// Runs all selected cells; the records go to standard output, what happens to standard error.
 pub fn run(arguments: &[String], selection: &Selection, scale: Scale) -> Result<()> {

@@ -304,7 +304,7 @@ fn scaling(results: &Results, text: &mut String) {
         }
         // By number, not by digits.
         let (kind, rest) = key.workload.split_once(':').unwrap_or((&key.workload, "0"));
-        let number = rest.split(' ').next().and_then(|word| word.parse().ok());
+        let number = rest.parse().ok();
         rows.push((
             format!("{kind} {unit} {}", key.system),
             number.unwrap_or(0),
