@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::plot::Plot;
-use super::{number, Results};
+use super::{is_bulk, number, ratio, Results};
 use crate::measure::Unit;
 use crate::network::NETWORKS;
 use crate::plan::{LOCAL, LOWER, RAW, REMOTE};
@@ -23,7 +23,8 @@ pub fn report(results: &Results, plots: &[Plot]) -> String {
          # Benchmark\n\n\
          How to read and to repeat this: [../benchmarks.md](../benchmarks.md). All figures are medians; how far the runs\n\
          lie apart, from the least to the greatest, is behind them in percent where it is 1 % or more. A ratio above 1 is\n\
-         in favour of hmdfs. The raw limit of a row in MB/s is the kTLS stream, or the line where that is slower; of a\n\
+         in favour of hmdfs. The best peer of a bulk row (seq_read, seq_write, streams_4) is the best one that encrypts, as hmdfs\n\
+         always does; of all other rows it is the best of all, encrypted or not. The raw limit of a row in MB/s is the kTLS stream, or the line where that is slower; of a\n\
          row in us, its round trips times the kTLS ping of 64 bytes.\n\n",
     );
     for (key, value) in &results.about {
@@ -71,15 +72,6 @@ fn value(figure: Option<(f64, f64)>) -> String {
         }
         Some((middle, _)) => number(middle),
         None => "-".to_owned(),
-    }
-}
-
-/// How many times better `ours` is than `theirs`.
-fn ratio(ours: f64, theirs: f64, unit: &str) -> f64 {
-    if Unit::greater_is_better(unit) {
-        ours / theirs
-    } else {
-        theirs / ours
     }
 }
 
@@ -165,31 +157,6 @@ fn raw(results: &Results, text: &mut String) {
     }
 }
 
-/// The peers: everything remote that is not hmdfs.
-fn peers() -> impl Iterator<Item = &'static str> {
-    REMOTE
-        .into_iter()
-        .filter(|system| !system.starts_with("hmdfs"))
-}
-
-/// The best peer of a row, and its figure.
-fn best(
-    results: &Results,
-    network: &str,
-    workload: &str,
-    unit: &str,
-) -> Option<(&'static str, f64)> {
-    peers()
-        .filter_map(|peer| Some((peer, results.get(peer, network, workload, unit)?.0)))
-        .reduce(|best, next| {
-            if ratio(next.1, best.1, unit) > 1.0 {
-                next
-            } else {
-                best
-            }
-        })
-}
-
 /// What a bulk row is held against: the kTLS stream, or the line where that is slower.
 fn bulk_limit(results: &Results, network: &str) -> Option<(f64, f64)> {
     let ktls = results.get("ktls", network, "stream", "MB/s")?.0;
@@ -228,7 +195,7 @@ fn remote(results: &Results, network: &str, text: &mut String) {
         }
         let mut cells = vec![row.name.to_owned(), unit.to_owned()];
         cells.extend(systems.iter().map(|system| value(figure(system))));
-        let best = best(results, network, row.name, unit);
+        let best = results.best_peer(network, row);
         cells.push(best.map_or("-".to_owned(), |(peer, _)| peer.to_owned()));
         for ours in ["hmdfs_device", "hmdfs_merge"] {
             let both = figure(ours).zip(best);
@@ -236,8 +203,7 @@ fn remote(results: &Results, network: &str, text: &mut String) {
                 both.map(|(ours, (_, theirs))| ratio(ours.0, theirs, unit)),
             ));
         }
-        let limit =
-            bulk_limit(results, network).filter(|_| unit == "MB/s" && row.name != "mmap_read");
+        let limit = bulk_limit(results, network).filter(|_| is_bulk(row.name));
         let part = figure("hmdfs_device").zip(limit);
         let of_limit = part.map(|(ours, limit)| ours.0 / limit.0);
         cells.push(shown(of_limit.or_else(|| of_pings(results, network, row))));
@@ -359,13 +325,13 @@ fn behind(results: &Results, text: &mut String) {
         if !REMOTE[..2].contains(&key.system.as_str()) || unit != row.unit.name() {
             continue;
         }
-        if let Some((peer, theirs)) = best(results, &key.network, row.name, unit) {
+        if let Some((peer, theirs)) = results.best_peer(&key.network, row) {
             let ratio = ratio(ours, theirs, unit);
             if ratio < 0.995 {
                 name(key, against(ours, peer, theirs, unit, ratio));
             }
         }
-        let bulk = matches!(row.name, "seq_read" | "seq_write" | "streams_4");
+        let bulk = is_bulk(row.name);
         if let Some((limit, least)) = bulk_limit(results, &key.network).filter(|_| bulk) {
             let part = ours / limit;
             if part < least {

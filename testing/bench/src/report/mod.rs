@@ -8,8 +8,10 @@ use std::path::Path;
 
 use anyhow::{bail, Context, Result};
 
+use crate::measure::Unit;
 use crate::record::{Key, Record};
 use crate::statistics::{median, spread};
+use crate::workload::Workload;
 
 mod markdown;
 mod plot;
@@ -17,6 +19,30 @@ mod plot;
 /// Where the reasons for rows that are behind are kept, beside the report: lines
 /// `SYSTEM NETWORK WORKLOAD: TEXT`, with `*` for any.
 const REASONS: &str = "reasons.txt";
+
+/// The peers, and whether they encrypt.
+const PEERS: [(&str, bool); 6] = [
+    ("nfs", false),
+    ("nfs_tls", true),
+    ("smb", false),
+    ("smb_seal", true),
+    ("p9", false),
+    ("sshfs", true),
+];
+
+/// Whether a row is about moving much data, where encryption is what costs.
+fn is_bulk(workload: &str) -> bool {
+    matches!(workload, "seq_read" | "seq_write" | "streams_4")
+}
+
+/// How many times better `ours` is than `theirs`.
+fn ratio(ours: f64, theirs: f64, unit: &str) -> f64 {
+    if Unit::greater_is_better(unit) {
+        ours / theirs
+    } else {
+        theirs / ours
+    }
+}
 
 /// All that a run found.
 #[derive(Default)]
@@ -100,6 +126,23 @@ impl Results {
             workload: workload.to_owned(),
         };
         self.figures.get(&(key, unit.to_owned())).copied()
+    }
+
+    /// The peer to be measured against, and its figure: the best one that encrypts for bulk, the
+    /// best of all otherwise.
+    pub fn best_peer(&self, network: &str, row: &Workload) -> Option<(&'static str, f64)> {
+        let unit = row.unit.name();
+        PEERS
+            .into_iter()
+            .filter(|(_, encrypts)| *encrypts || !is_bulk(row.name))
+            .filter_map(|(peer, _)| Some((peer, self.get(peer, network, row.name, unit)?.0)))
+            .reduce(|best, next| {
+                if ratio(next.1, best.1, unit) > 1.0 {
+                    next
+                } else {
+                    best
+                }
+            })
     }
 
     /// All figures in their order: key, unit, median, spread.
@@ -193,6 +236,21 @@ mod tests {
         let text = markdown::report(&results, &[]);
         assert!(text.contains("too many round trips"), "{text}");
         assert!(text.contains("no server"), "{text}");
+    }
+
+    #[test]
+    fn bulk_is_measured_against_peers_that_encrypt() {
+        let run = "@figure\tnfs\tlan\tseq_read\tMB/s\t900\n\
+            @figure\tnfs_tls\tlan\tseq_read\tMB/s\t100\n\
+            @figure\tnfs\tlan\tmmap_read\tMB/s\t900\n\
+            @figure\tnfs_tls\tlan\tmmap_read\tMB/s\t100\n";
+        let results = Results::parse(run).expect("valid");
+        let best = |name: &str| {
+            let row = crate::workload::REMOTE.iter().find(|row| row.name == name);
+            results.best_peer("lan", row.expect("a workload"))
+        };
+        assert_eq!(best("seq_read"), Some(("nfs_tls", 100.0)));
+        assert_eq!(best("mmap_read"), Some(("nfs", 900.0)));
     }
 
     #[test]

@@ -69,12 +69,7 @@ pub fn all(results: &Results) -> Vec<Plot> {
                         .get(system, network.name, row.name, row.unit.name())
                         .map(|figure| figure.0)
                 };
-                let of_peers = REMOTE[2..].iter().filter_map(|peer| figure(peer));
-                let best = if Unit::greater_is_better(row.unit.name()) {
-                    of_peers.reduce(f64::max)
-                } else {
-                    of_peers.reduce(f64::min)
-                };
+                let best = results.best_peer(network.name, row).map(|(_, best)| best);
                 relative(row.name, &REMOTE, figure, best, row.unit)
             })
             .collect();
