@@ -65,8 +65,7 @@ pub struct Cell {
 pub fn cells(selection: &Selection, scale: Scale) -> Vec<Cell> {
     let mut cells = Vec::new();
     for shape in NETWORKS {
-        let quick =
-            selection.names_networks() || matches!(shape.name, "local" | "unlimited" | "wifi");
+        let quick = selection.names_networks() || matches!(shape.name, "local" | "unlimited");
         if !scale.pick(true, quick) {
             continue;
         }
