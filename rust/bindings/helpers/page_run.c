@@ -37,7 +37,7 @@ bool hmdfs_helper_iov_iter_has_pages(const struct iov_iter *iter)
 }
 
 int hmdfs_helper_iov_iter_visit_pages(struct iov_iter *iter, hmdfs_page_actor_t actor,
-					void *context)
+				      void *context)
 {
 	while (iov_iter_count(iter)) {
 		struct page *batch[16], **pages = batch;

@@ -13,4 +13,4 @@ bool hmdfs_helper_bvec_is_followed_by(const struct bio_vec *bvec, struct page *p
 size_t hmdfs_helper_iov_iter_count(const struct iov_iter *iter);
 bool hmdfs_helper_iov_iter_has_pages(const struct iov_iter *iter);
 int hmdfs_helper_iov_iter_visit_pages(struct iov_iter *iter, hmdfs_page_actor_t actor,
-					void *context);
+				      void *context);
