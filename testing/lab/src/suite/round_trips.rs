@@ -64,7 +64,11 @@ fn a_small_file_costs_one(fleet: &mut Fleet) -> Result<()> {
 
 fn so_does_one_whose_name_is_not_known(fleet: &mut Fleet) -> Result<()> {
     let (laptop, tablet) = (fleet.device("laptop")?, fleet.device("tablet")?);
-    for (name, size) in [("unknown", 4096), ("unknown-empty", 0), ("unknown-big", 70_000)] {
+    for (name, size) in [
+        ("unknown", 4096),
+        ("unknown-empty", 0),
+        ("unknown-big", 70_000),
+    ] {
         fs::write(
             tablet.export().join("small").join(name),
             Random::new(41).bytes(size),
