@@ -5,7 +5,7 @@
 use hmdfs_kapi::vfs::testing::Tree;
 use hmdfs_model::security::Access;
 use hmdfs_proto::{
-    self as proto, Handle, Name, Operation, Outcome, ReplyReader, RequestWriter, Status,
+    self as proto, Handle, Name, Operation, Outcome, ReplyReader, RequestWriter, Status, Target,
 };
 use kernel::{prelude::*, sync::Arc};
 
@@ -433,6 +433,40 @@ mod tests {
             level: Some(2),
         };
         assert!(call_status(&export, &device, &operations)? == Status::EACCES);
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_is_made_in_what_is_no_directory() -> Result {
+        let tree = Tree::new()?;
+        mkdir(&tree.root(), c"directory")?;
+        symlink(&tree.root(), c"link", c"directory")?;
+        create(&tree.root(), c"program", 0o777, b"")?;
+        let export = export(&tree)?;
+        let writer = Device {
+            access: Access::Write,
+            level: Some(4),
+        };
+        let name = Name::new(b"x").map_err(|_| EINVAL)?;
+        let target = Target::new(b"y").map_err(|_| EINVAL)?;
+        // Everybody may execute both, which for a directory means to look names up.
+        for place in [&b"link"[..], b"program"] {
+            for made in [
+                Operation::MakeDirectory {
+                    name,
+                    mode: (0o755, 0),
+                },
+                Operation::MakeLink { name, target },
+                Operation::Create {
+                    name,
+                    mode: (0o644, 0),
+                    exclusive: true,
+                },
+            ] {
+                let operations = [Operation::Root, walk(place), made];
+                assert!(call_status(&export, &writer, &operations)? == Status::ENOTDIR);
+            }
+        }
         Ok(())
     }
 

@@ -235,6 +235,9 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             client: self.client,
         };
         let directory = self.current()?.path.clone();
+        if !directory.is_dir() {
+            return Err(ENOTDIR);
+        }
         let mut outcome = Outcome::Done;
         let path = match operation {
             Operation::Create {

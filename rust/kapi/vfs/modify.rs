@@ -62,12 +62,22 @@ pub(crate) fn break_delegations<R>(
 }
 
 impl Path {
+    /// [`ENOTDIR`] unless this is a directory: in anything else, the VFS must not look for names.
+    pub(super) fn check_directory(&self) -> Result {
+        if self.is_dir() {
+            Ok(())
+        } else {
+            Err(ENOTDIR)
+        }
+    }
+
     /// Makes what is made by `make`, which is given the locked, negative dentry of `name`.
     fn start_creating(
         &self,
         name: &[u8],
         make: impl Fn(*mut bindings::dentry, *mut kernel::bindings::delegated_inode) -> Result,
     ) -> Result<Self> {
+        self.check_directory()?;
         let made = break_delegations(|delegated| {
             let _write = WriteAccess::to(self)?;
             let mut qstr = qstr(name)?;
@@ -150,6 +160,7 @@ impl Path {
 
     /// Makes a directory; C: `vfs_mkdir`. The umask is applied.
     pub fn mkdir(&self, name: &[u8], mode: u16) -> Result<Self> {
+        self.check_directory()?;
         let made = break_delegations(|delegated| {
             let _write = WriteAccess::to(self)?;
             let mut qstr = qstr(name)?;
@@ -190,6 +201,7 @@ impl Path {
         expected: &Path,
         remove: impl Fn(*mut bindings::dentry, *mut kernel::bindings::delegated_inode) -> Result,
     ) -> Result {
+        self.check_directory()?;
         break_delegations(|delegated| {
             let _write = WriteAccess::to(self)?;
             let mut qstr = qstr(name)?;

@@ -81,10 +81,13 @@ impl Name<'_> {
 ///
 /// - `ESTALE`: a name stands for something else than was said.
 /// - `EXDEV`: the directories are of different mounts.
+/// - [`ENOTDIR`]: a parent is no directory.
 pub fn rename(old: &Name<'_>, new: &Name<'_>, flags: Flags) -> Result<(Entry, Option<Entry>)> {
     if !ptr::eq(old.parent.mount(), new.parent.mount()) {
         return Err(EXDEV);
     }
+    old.parent.check_directory()?;
+    new.parent.check_directory()?;
     break_delegations(|delegated| {
         let _write = WriteAccess::to(old.parent)?;
         let (mut old_name, mut new_name) = (qstr(old.name)?, qstr(new.name)?);
