@@ -113,15 +113,20 @@ impl PageRun {
         (!page.is_null()).then_some(page)
     }
 
-    /// The run of what an iterator has left, which is not changed: of its very pages where they
+    /// The run of the next bytes of an iterator, at most `limit`, which is not changed: of its very pages where they
     /// can be referred to, of a copy otherwise.
     ///
     /// # Safety
     ///
     /// `iterator` must be valid, of data to be read, and its memory stay until this returns.
-    pub(crate) unsafe fn of_iterator(iterator: *const bindings::iov_iter) -> Result<Self> {
+    pub(crate) unsafe fn of_iterator(
+        iterator: *const bindings::iov_iter,
+        limit: usize,
+    ) -> Result<Self> {
         // SAFETY: By the function's contract; a copy of an iterator may be used in its place.
         let mut iterator = unsafe { core::ptr::read(iterator) };
+        // SAFETY: It is valid.
+        unsafe { bindings::iov_iter_truncate(&mut iterator, limit) };
         // SAFETY: It is valid.
         let length = unsafe { bindings::iov_iter_count(&iterator) };
         // SAFETY: It is valid.

@@ -30,6 +30,11 @@ size_t hmdfs_helper_iov_iter_count(const struct iov_iter *iter)
 	return iov_iter_count(iter);
 }
 
+void hmdfs_helper_iov_iter_truncate(struct iov_iter *iter, size_t limit)
+{
+	iov_iter_truncate(iter, limit);
+}
+
 /* Whether the memory is in pages that can be referred to: kernel buffers may be slab. */
 bool hmdfs_helper_iov_iter_has_pages(const struct iov_iter *iter)
 {

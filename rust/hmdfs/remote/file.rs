@@ -179,7 +179,7 @@ fn open_as(
     outcomes.done()?;
     let beginning = if wanted {
         let end_of_file = outcomes.read_all(&reply)?;
-        Some(Beginning::new(reply.data, end_of_file))
+        Some(Beginning::new(question, reply.data, end_of_file))
     } else {
         None
     };

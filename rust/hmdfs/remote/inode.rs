@@ -91,16 +91,19 @@ pub(super) struct Beginning {
     pub(super) data: KVVec<u8>,
     /// Whether that is all of the file.
     pub(super) end_of_file: bool,
+    /// Number of the question that it answers.
+    number: u64,
     /// Whether anybody read it.
     used: bool,
 }
 
 impl Beginning {
     /// What came with the opening of a file.
-    pub(super) fn new(data: KVVec<u8>, end_of_file: bool) -> Self {
+    pub(super) fn new(question: Question, data: KVVec<u8>, end_of_file: bool) -> Self {
         Self {
             data,
             end_of_file,
+            number: question.number,
             used: false,
         }
     }
@@ -187,6 +190,10 @@ impl Node {
     ) -> Option<R> {
         let mut beginning = self.state.beginning.lock();
         let beginning = (*beginning).as_mut()?;
+        if beginning.number < self.state.content.lock().number {
+            // This device has changed the file since.
+            return None;
+        }
         let result = use_it(beginning);
         beginning.used |= result.is_some();
         result
@@ -317,6 +324,10 @@ pub(super) fn take(
     beginning: Option<Beginning>,
     locking: Locking,
 ) -> Result {
+    if inode.file_type() != attributes.file_type() {
+        // A handle stands for one file, and that cannot change its type.
+        return Err(ESTALE.into());
+    }
     let regular = attributes.is_regular();
     let differs = regular
         && (inode.size() != attributes.size
@@ -336,6 +347,10 @@ pub(super) fn take(
     };
     let mut known = node.state.known.lock();
     if question.number < known.question.number {
+        return Ok(());
+    }
+    if !differs && regular && inode.size() != attributes.size {
+        // It has begun to differ just now, and the inode is not locked: not for this answer.
         return Ok(());
     }
     if !regular {
@@ -380,7 +395,7 @@ pub(super) fn take(
         node.set_beginning(beginning);
     }
     if changed && inode.has_pages() {
-        inode.invalidate_pages()?;
+        inode.invalidate_pages();
     }
     if inode.size() != attributes.size {
         inode.resize_netfs(attributes.size);
@@ -389,19 +404,29 @@ pub(super) fn take(
 }
 
 /// Takes over what the owner told after this device has changed the file, other than by writing
-/// to it; `before` is the change attribute before. The inode is locked. May sleep.
+/// to it. The inode is locked. May sleep.
+///
+/// `before` is the change attribute before, if what is cached stays as it is; without it, all of
+/// that is dropped.
 pub(super) fn take_own(
     inode: &Inode,
     node: &Node,
     question: Question,
-    before: u64,
+    before: Option<u64>,
     attributes: &Attributes,
 ) -> Result {
-    node.state
-        .content
-        .lock()
-        .content
-        .changed(before, attributes.change);
+    // The owner may have answered questions that were asked after this one before it made the
+    // change: all that were asked until now are older.
+    let number = inode.super_block().data().ask().number;
+    {
+        let mut written = node.state.content.lock();
+        match before {
+            Some(before) => written.content.changed(before, attributes.change),
+            None => written.content.doubt(),
+        }
+        written.number = number;
+    }
+    let question = Question { number, ..question };
     take(inode, node, question, attributes, None, Locking::Held)
 }
 

@@ -51,7 +51,7 @@ pub(super) fn changed(
     let taken = outcomes
         .done()
         .and_then(|()| outcomes.attributes())
-        .and_then(|attributes| inode::take_own(dir, node, question, before, &attributes));
+        .and_then(|attributes| inode::take_own(dir, node, question, Some(before), &attributes));
     if let Err(error) = taken {
         pr_debug!("a directory's attributes are not known after a change: {error:?}\n");
     }
@@ -201,7 +201,7 @@ pub(super) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Re
     if !linked.learn(child.handle) {
         return Err(EPROTO.into());
     }
-    inode::take_own(file, linked, question, file_before, &child.attributes)?;
+    inode::take_own(file, linked, question, Some(file_before), &child.attributes)?;
     dentry.add(file.to_ref(), question.validity.as_time())
 }
 
@@ -254,7 +254,7 @@ pub(super) fn remove(dir: &Inode, dentry: &Dentry, directory: bool) -> Result {
         changed(dir, node, &mut outcomes, before, question);
     }
     let attributes = attributes.unwrap_or_else(|_| without_a_name(&removed.attributes()));
-    inode::take_own(inode, removed, question, file_before, &attributes)
+    inode::take_own(inode, removed, question, Some(file_before), &attributes)
 }
 
 /// The change attributes of file and directory before a removal, and its outcome.
@@ -412,7 +412,7 @@ impl Renaming<'_> {
                 let left = outcomes.done().and_then(|()| outcomes.attributes());
                 // Its last name is gone, or the other ones are elsewhere.
                 let attributes = left.unwrap_or(without_a_name(&known));
-                inode::take_own(other, node, question, known.change, &attributes)
+                inode::take_own(other, node, question, Some(known.change), &attributes)
             }
             (_, None) => Ok(()),
         }
@@ -433,7 +433,7 @@ fn learn(
     }
     let attributes = outcomes.attributes()?;
     let before = before.unwrap_or(node.attributes().change);
-    inode::take_own(inode, node, question, before, &attributes)
+    inode::take_own(inode, node, question, Some(before), &attributes)
 }
 
 /// What is known of a file after it has lost a name.

@@ -30,6 +30,9 @@ pub(super) fn atomic_open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Op
     match create(dir, &opening) {
         Ok((child, created)) => {
             let inode = iget(dir.super_block(), of(dir)?.peer(), &child)?;
+            if !created {
+                catch_up(&inode, &child)?;
+            }
             let private = file::opened(&inode)?;
             let time = child.question.validity.as_time();
             opening.finish_open(inode, time, created, private)
@@ -39,6 +42,18 @@ pub(super) fn atomic_open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Op
         Err(error) if error == EEXIST || error == EROFS => look_up(dir, opening, Some(error)),
         Err(error) => Err(error),
     }
+}
+
+/// Sees to it that what is cached of a file that existed before is what the owner has told.
+fn catch_up(inode: &Inode, child: &Child) -> Result {
+    inode::take(
+        inode,
+        of(inode)?,
+        child.question,
+        &child.attributes,
+        None,
+        Locking::Wait,
+    )
 }
 
 /// Looks the name up, and opens what it stands for if that is a regular file. A small one that is to
@@ -96,7 +111,7 @@ fn open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Opened> {
     if limit != 0 {
         let end_of_file = outcomes.read_all(&reply)?;
         let complete = end_of_file && !inode.has_pages();
-        beginning = complete.then(|| Beginning::new(reply.data, end_of_file));
+        beginning = complete.then(|| Beginning::new(question, reply.data, end_of_file));
     }
     inode::take(
         &inode,

@@ -56,7 +56,7 @@ pub(super) fn change(
     let before = outcomes.change()?;
     outcomes.done()?;
     then();
-    inode::take_own(inode, node, question, before, &outcomes.attributes()?)
+    inode::take_own(inode, node, question, Some(before), &outcomes.attributes()?)
 }
 
 /// What the page cache has of a regular file follows a size that was just set.

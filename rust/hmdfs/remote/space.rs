@@ -2,7 +2,7 @@
 
 //! Space of other devices' files: allocating, freeing, copying and finding it.
 
-use hmdfs_kapi::{netfs::CopyRange, vfs::Allocation};
+use hmdfs_kapi::{errno::EPROTO, netfs::CopyRange, vfs::Allocation};
 use hmdfs_proto::{Allocate, AllocateMode, Operation};
 use kernel::{prelude::*, sync::Arc};
 
@@ -31,7 +31,6 @@ pub(super) fn fallocate(
     };
     let operations = [
         Operation::File(node.handle()),
-        Operation::GetChange,
         Operation::Allocate(Allocate {
             mode,
             keep_size,
@@ -44,9 +43,8 @@ pub(super) fn fallocate(
     let reply = compound::change(node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
-    let before = outcomes.change()?;
     outcomes.done()?;
-    take_own(inode, node, question, before, &outcomes.attributes()?)?;
+    take_own(inode, node, question, None, &outcomes.attributes()?)?;
     node.peer().set_unsynced();
     Ok(())
 }
@@ -59,7 +57,6 @@ pub(super) fn copy(source: &Inode, target: &Inode, range: &CopyRange) -> Result<
     }
     let operations = [
         Operation::File(to.handle()),
-        Operation::GetChange,
         Operation::Copy {
             source: from.handle(),
             source_offset: range.source_offset,
@@ -73,9 +70,15 @@ pub(super) fn copy(source: &Inode, target: &Inode, range: &CopyRange) -> Result<
     let reply = compound::change(to.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
-    let before = outcomes.change()?;
     let copied = outcomes.copied()?;
-    take_own(target, to, question, before, &outcomes.attributes()?)?;
+    let limit = match (range.clone, range.length) {
+        (true, 0) => i64::MAX as u64,
+        (_, length) => length,
+    };
+    if copied > limit {
+        return Err(EPROTO.into());
+    }
+    take_own(target, to, question, None, &outcomes.attributes()?)?;
     to.peer().set_unsynced();
     Ok(copied)
 }

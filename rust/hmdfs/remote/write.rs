@@ -3,7 +3,7 @@
 //! Writing to files of other devices.
 
 use hmdfs_kapi::{errno::EPROTO, netfs::WriteSubrequest};
-use hmdfs_proto::{Attributes, Operation, Written};
+use hmdfs_proto::{Attributes, Operation, Written, MAX_DATA};
 use kernel::prelude::*;
 
 use super::{
@@ -22,11 +22,14 @@ pub(super) fn issue_write(write: WriteSubrequest<Hmdfs>) {
     let inode = write.inode();
     let begun = (|| {
         let node = of(inode)?;
-        let length = u32::try_from(write.length())?;
+        // More than is ever asked for first may be left of a direct write that was cut short; the
+        // library sees to the rest.
+        let data = write.data(MAX_DATA)?;
+        let length = u32::try_from(data.len())?;
         let operations = operations(node, write.offset(), length);
         let question = inode.super_block().data().ask();
         let mut request = compound::request(&operations, 0)?;
-        request.data = Some(write.data()?);
+        request.data = Some(data);
         Ok::<_, Error>((node.peer().clone(), question, length, request))
     })();
     let (peer, question, length, request) = match begun {

@@ -58,18 +58,20 @@ impl<F: FileSystem> Inode<F> {
             i64::try_from(offset)?,
             i64::try_from(last).unwrap_or(i64::MAX),
         );
-        if length == 0 {
-            return Ok(());
+        if length != 0 {
+            // For the result see `invalidate_pages`.
+            // SAFETY: The inode is valid.
+            let _ = unsafe { bindings::filemap_invalidate_inode(self.as_raw(), true, start, last) };
         }
-        // SAFETY: The inode is valid.
-        to_result(unsafe { bindings::filemap_invalidate_inode(self.as_raw(), true, start, last) })
+        Ok(())
     }
 
     /// Drops everything from the page cache, mapped or not; what was written is sent first. May
     /// sleep.
-    pub fn invalidate_pages(&self) -> Result {
+    pub fn invalidate_pages(&self) {
+        // The result tells of writes that failed, perhaps long ago: `fsync` and `close` do that.
         // SAFETY: The inode is valid.
-        to_result(unsafe { bindings::filemap_invalidate_inode(self.as_raw(), true, 0, i64::MAX) })
+        let _ = unsafe { bindings::filemap_invalidate_inode(self.as_raw(), true, 0, i64::MAX) };
     }
 
     /// Sends all that was written, and waits; C: `filemap_write_and_wait`. May sleep.

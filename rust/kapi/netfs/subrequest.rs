@@ -139,11 +139,11 @@ impl<F: FileSystem> WriteSubrequest<F> {
         }
     }
 
-    /// The bytes: those of the page cache or of the writer's own memory, which may go on changing
-    /// until they have been sent.
-    pub fn data(&self) -> Result<PageRun> {
+    /// The first bytes, at most `limit`: those of the page cache or of the writer's own memory,
+    /// which may go on changing until they have been sent.
+    pub fn data(&self, limit: u32) -> Result<PageRun> {
         // SAFETY: The iterator is that of this subrequest, in progress, whose memory stays.
-        unsafe { PageRun::of_iterator(&raw const (*self.0.as_ptr()).io_iter) }
+        unsafe { PageRun::of_iterator(&raw const (*self.0.as_ptr()).io_iter, limit as usize) }
     }
 
     /// Ends the write: so many bytes were written, and the library sees to the rest.

@@ -259,7 +259,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
                 to,
                 source_offset,
                 offset,
-                length.min(i32::MAX as usize) as u64,
+                length.min(COPY_LIMIT) as u64,
                 false,
             )
         };
@@ -343,6 +343,10 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         Ok(copied)
     }
 }
+
+/// Most bytes that one call asks an owner to copy, who may have to read and write them: as little
+/// as surely is done before anybody loses patience.
+const COPY_LIMIT: usize = 32 << 20;
 
 /// # Safety
 ///

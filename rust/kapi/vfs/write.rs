@@ -78,11 +78,16 @@ impl WritableFile {
     ///
     /// - [`EINVAL`]: not a regular file.
     /// - `ETXTBSY`: it is being executed.
+    /// - [`EPERM`]: it is immutable or append-only.
     /// - [`EROFS`]: the mount is read-only.
     /// - [`EAGAIN`]: somebody has a lease, and was just asked to give it up.
     pub fn open(path: &Path, cred: &Credential) -> Result<Self> {
         if !path.is_reg() {
             return Err(EINVAL);
+        }
+        // SAFETY: The inode is valid.
+        if unsafe { bindings::inode_keeps_data(path.inode()) } {
+            return Err(EPERM);
         }
         // SAFETY: The inode is valid.
         to_result(unsafe {

@@ -10,7 +10,8 @@ use std::process::Command;
 
 use anyhow::{ensure, Context, Result};
 use rustix::fs::{
-    copy_file_range, fallocate, fsync, ioctl_ficlone, seek, FallocateFlags, SeekFrom,
+    copy_file_range, fallocate, fsync, ioctl_ficlone, ioctl_setflags, seek, FallocateFlags, IFlags,
+    SeekFrom,
 };
 
 use crate::fleet::{Fleet, Plan};
@@ -35,6 +36,8 @@ pub const GROUP: Group = Group {
         threads_that_append_lose_nothing,
         memory_mappings_are_written,
         direct_and_synchronous_writes,
+        what_came_with_opening_is_not_read_after_a_change,
+        append_only_files_stay_so,
         own_writes_stay_cached,
         two_devices_take_turns,
         many_writers_at_once,
@@ -267,6 +270,54 @@ fn direct_and_synchronous_writes(fleet: &mut Fleet) -> Result<()> {
     holds(&home, &content).context("written synchronously")?;
     drop((direct, synchronous));
     holds(&there, &content)
+}
+
+/// The data of a small file come along when it is opened, and may be old a moment later.
+fn what_came_with_opening_is_not_read_after_a_change(fleet: &mut Fleet) -> Result<()> {
+    let mut content = vec![b'.'; 20_480];
+    let (home, there) = file(fleet, "tablet", "beginning", &content)?;
+    drop_caches()?;
+    fs::metadata(&there)?;
+    let open = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_DIRECT)
+        .open(&there)?;
+    let mut buffer = vec![b'd'; 4096 * 3];
+    let start = buffer.as_ptr().align_offset(4096);
+    let aligned = &mut buffer[start..start + 4096];
+    open.write_all_at(aligned, 4096)?;
+    content[4096..8192].fill(b'd');
+    aligned.fill(0);
+    open.read_exact_at(aligned, 4096)?;
+    same_bytes("read directly", aligned, &content[4096..8192])?;
+    drop(open);
+    drop_caches()?;
+    let open = writable(&there)?;
+    let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    fallocate(&open, punch, 0, 4096)?;
+    content[..4096].fill(0);
+    let mut read = vec![1; content.len()];
+    open.read_exact_at(&mut read, 0)?;
+    same_bytes("after a hole was made", &read, &content)?;
+    holds(&home, &content)
+}
+
+fn append_only_files_stay_so(fleet: &mut Fleet) -> Result<()> {
+    let (home, there) = file(fleet, "tablet", "append-only", b"kept")?;
+    let owner = File::open(&home)?;
+    for flag in [IFlags::APPEND, IFlags::IMMUTABLE] {
+        ioctl_setflags(&owner, flag).context("cannot set the attribute")?;
+        let written = writable(&there).and_then(|open| {
+            open.write_all_at(b"gone", 0)?;
+            Ok(fsync(&open)?)
+        });
+        ioctl_setflags(&owner, IFlags::empty())?;
+        ensure!(written.is_err(), "a file with {flag:?} was written");
+        holds(&home, b"kept")?;
+        holds(&there, b"kept")?;
+    }
+    Ok(())
 }
 
 /// What this device has written itself is not fetched again.
