@@ -150,7 +150,9 @@ fn root_parts(mount: &Mount) -> Result<KVec<Part>> {
     let operations = ROOT_OPERATIONS;
     let question = mount.ask();
     let mut parts = KVec::new();
-    parts.push(Part::Local(mount.local_path()), GFP_KERNEL)?;
+    if let Some(share) = mount.share() {
+        parts.push(Part::Local(share.root.clone()), GFP_KERNEL)?;
+    }
     let mut peers = mount.peers.snapshot()?;
     peers.retain(|peer| peer.is_online());
     let mut requests = KVec::with_capacity(peers.len(), GFP_KERNEL)?;

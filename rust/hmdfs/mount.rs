@@ -3,7 +3,8 @@
 //! A mount: what this device exports, the devices it knows, and its options.
 //!
 //! There is at most one in each network namespace, where it is one device. It can
-//! be mounted in several places, which then share everything.
+//! be mounted in several places, which then share everything, and directories of it
+//! by themselves; so it may exist before this device exports anything.
 
 use hmdfs_kapi::{
     errno::EOPNOTSUPP,
@@ -16,7 +17,7 @@ use hmdfs_kapi::{
     global::Global,
     net::Namespace,
     random::get_random_u64,
-    vfs::{self, PrivateMount, StatFs, XattrMode},
+    vfs::{self, StatFs, XattrMode},
 };
 use hmdfs_model::names::Directories;
 use hmdfs_proto::Operation;
@@ -24,20 +25,18 @@ use kernel::{
     new_mutex,
     prelude::*,
     seq_file::SeqFile,
-    str::CString,
     sync::{
         aref::ARef,
         atomic::{Atomic, Relaxed},
-        Arc, ArcBorrow, Mutex,
+        Arc, ArcBorrow, Mutex, SetOnce,
     },
+    time::{Instant, Monotonic},
 };
 
 use crate::{
-    control,
-    export::Export,
-    local,
+    control, local,
     node::{Inode, InodeRef, Node},
-    peer::Peers,
+    peer::{call::DEADLINE, Peers},
     remote::{
         self,
         compound::{self, Outcomes},
@@ -48,8 +47,12 @@ use crate::{
 };
 
 mod options;
+mod share;
+mod subtree;
 
 use options::{text_of, Options};
+use share::Share;
+use subtree::Subtree;
 
 /// The type of file system.
 pub(crate) struct Hmdfs;
@@ -95,21 +98,16 @@ pub(crate) struct Mount {
     /// The devices that it knows, and the links to them.
     #[pin]
     pub(crate) peers: Peers,
-    /// What peers are served.
-    pub(crate) export: Arc<Export>,
     /// When it was made: the times of the directories that exist in views only.
     pub(crate) mounted_at: (i64, u32),
+    made: Instant<Monotonic>,
     /// Number of the last question to any peer.
     questions: Atomic<u64>,
-    /// The exported directory, in a mount of its own: what else is mounted below it, and where
-    /// it is unmounted, does not matter.
-    root: vfs::Path,
+    /// What this device exports, from the moment on at which it was mounted.
+    share: SetOnce<Arc<Share>>,
     /// Only while it is mounted.
     #[pin]
     watch: Mutex<Option<Watch>>,
-    /// Dropped after all paths of it.
-    _private: PrivateMount,
-    source: CString,
     options: Options,
 }
 
@@ -137,34 +135,36 @@ impl Mount {
         self.options.directories()
     }
 
-    /// The exported directory.
-    pub(crate) fn local_path(&self) -> vfs::Path {
-        self.root.clone()
+    /// What this device exports, if it does.
+    pub(crate) fn share(&self) -> Option<&Share> {
+        self.share.as_ref().map(|share| &**share)
     }
 
-    /// The inode of `device_view/local`.
-    pub(crate) fn local_root(&self, sb: &SuperBlock<Hmdfs>) -> Result<InodeRef> {
-        local::iget(sb, self.root.clone())
+    /// Whether it may not know all devices yet, and their links not be up.
+    fn is_new(&self) -> bool {
+        self.made.elapsed().as_millis() < i64::from(DEADLINE)
+    }
+
+    /// The inode of `device_view/local`, of a device that exports something.
+    pub(crate) fn local_root(&self, sb: &SuperBlock<Hmdfs>) -> Result<Option<InodeRef>> {
+        self.share()
+            .map(|share| local::iget(sb, share.root.clone()))
+            .transpose()
+    }
+
+    /// Begins to export something. `s_umount` is held.
+    fn export(&self, sb: &SuperBlock<Hmdfs>, share: &Arc<Share>) -> Result {
+        *self.watch.lock() = Some(local::watch(sb, &share.root)?);
+        self.share.populate(share.clone());
+        Ok(())
     }
 }
 
-/// The key that authenticates the handles of an exported directory.
-///
-/// It is kept with the directory, where only the administrator of this device can read it, so
-/// that handles stay good over restarts. Where it cannot be kept, they are good for one mount.
-fn handle_key(root: &vfs::Path) -> [u8; 16] {
-    const NAME: &CStr = c"trusted.hmdfs.key";
-    let mut key = [0; 16];
-    if root.getxattr(NAME, &mut key) == Ok(key.len()) {
-        return key;
-    }
-    let (low, high) = key.split_at_mut(8);
-    low.copy_from_slice(&get_random_u64().to_le_bytes());
-    high.copy_from_slice(&get_random_u64().to_le_bytes());
-    if let Err(error) = root.setxattr(NAME, &key, XattrMode::Any) {
-        pr_info!("handles of this export end with this mount: {error:?}\n");
-    }
-    key
+/// How many levels above the lower file system a mount of it is.
+fn stack_depth(share: Option<&Share>) -> u32 {
+    // Without a share it is as deep as it will be, most likely, when there is one.
+    let lower = share.map_or(0, |share| share.root.stack_depth());
+    lower.saturating_add(1)
 }
 
 impl fs::FileSystem for Hmdfs {
@@ -172,6 +172,7 @@ impl fs::FileSystem for Hmdfs {
     const MAGIC: u32 = 0x686d_6466;
 
     type Options = Options;
+    type Subtree<'a> = Subtree<'a>;
     type Data = Arc<Mount>;
     type InodeKey = crate::node::Key;
     type InodeData = Node;
@@ -188,50 +189,41 @@ impl fs::FileSystem for Hmdfs {
         options.parse(parameter, log)
     }
 
-    fn prepare(options: &Options, request: &Request<'_>) -> Result<Arc<Mount>> {
-        let log = request.log();
+    fn subtree<'a>(request: &'a Request<'_>) -> Result<Option<Subtree<'a>>> {
         let Some(source) = request.source() else {
-            log.error(fmt!(
+            request.log().error(fmt!(
                 "no directory to export is named: mount -t hmdfs DIRECTORY MOUNTPOINT"
             ));
             return Err(EINVAL);
         };
-        let root = vfs::Path::kern_path_directory(source).inspect_err(|&error| {
-            let why = if error == ENOTDIR {
-                "is not a directory"
-            } else if error == ENOENT {
-                "does not exist"
-            } else {
-                "cannot be opened"
-            };
-            log.error(fmt!(
-                "the directory to export, '{}', {why}",
-                source.to_str().unwrap_or("?")
-            ));
-        })?;
-        let private = PrivateMount::clone_private_mount(&root).inspect_err(|_| {
-            log.error(fmt!(
-                "the directory to export is not in this mount namespace, or may not be mounted elsewhere"
-            ));
-        })?;
-        let root = private.root();
-        let export = Export::new(root.clone(), handle_key(&root)).map_err(|refusal| {
-            log.error(fmt!("{}", refusal.as_str()));
-            Error::from(refusal)
-        })?;
+        Subtree::new(source, request.log())
+    }
+
+    fn find_subtree(
+        mount: ArcBorrow<'_, Mount>,
+        whole: &vfs::Path,
+        subtree: &Subtree<'_>,
+        log: &Log<'_>,
+    ) -> Result<vfs::Path> {
+        subtree.find(&mount, whole, log)
+    }
+
+    fn prepare(options: &Options, request: &Request<'_>) -> Result<Arc<Mount>> {
+        let share = SetOnce::new();
+        if let Some(source) = request.source() {
+            share.populate(Share::new(source, request.log())?);
+        }
         Arc::pin_init(
             try_pin_init!(Mount {
                 id: NEXT.fetch_add(1, Relaxed),
                 epoch: get_random_u64(),
                 net: request.net_ns().into(),
                 peers <- Peers::new(),
-                root,
+                share,
                 watch <- new_mutex!(None, "hmdfs::Mount::watch"),
-                _private: private,
-                export,
                 mounted_at: fs::inode::current_time(),
+                made: Instant::now(),
                 questions: Atomic::new(0),
-                source: source.try_into()?,
                 options: options.clone(),
             }? Error),
             GFP_KERNEL,
@@ -242,39 +234,54 @@ impl fs::FileSystem for Hmdfs {
         *existing.net == *proposed.net
     }
 
-    fn share(
-        existing: ArcBorrow<'_, Mount>,
-        proposed: ArcBorrow<'_, Mount>,
-        log: &Log<'_>,
-    ) -> Result {
-        if !existing.root.is_same(&proposed.root) {
-            log.error(fmt!(
-                "this network namespace exports '{}' already; unmount that first",
-                existing.source.to_str().unwrap_or("?")
-            ));
-            return Err(EBUSY);
-        }
-        let directories = existing.directories();
+    fn share(existing: &SuperBlock<Self>, proposed: ArcBorrow<'_, Mount>, log: &Log<'_>) -> Result {
+        let mount = existing.data();
+        let directories = mount.directories();
         let wanted = proposed.options.directories;
         if wanted.is_some_and(|wanted| wanted != directories) {
             log.error(fmt!(
-                "this directory is mounted with dirs={} already; unmount that first",
+                "hmdfs is mounted with dirs={} already; unmount that first",
                 text_of(directories)
             ));
             return Err(EBUSY);
         }
-        Ok(())
+        let Some(share) = proposed.share.as_ref() else {
+            return Ok(());
+        };
+        match mount.share() {
+            Some(known) if known.root.is_same(&share.root) => Ok(()),
+            Some(known) => {
+                log.error(fmt!(
+                    "this network namespace exports '{}' already; unmount that first",
+                    known.source()
+                ));
+                Err(EBUSY)
+            }
+            None if stack_depth(Some(share)) > existing.stack_depth() => {
+                log.error(fmt!(
+                    "a directory of a stacked file system has to be exported before directories of other devices are mounted; unmount those first"
+                ));
+                Err(EBUSY)
+            }
+            None => {
+                mount.export(existing, share)?;
+                mount.peers.bump();
+                Ok(())
+            }
+        }
     }
 
     fn fill_super(sb: &SuperBlock<Self>, log: &Log<'_>) -> Result<InodeRef> {
         let mount = sb.data();
-        sb.set_stack_depth(mount.root.stack_depth().saturating_add(1))
+        sb.set_stack_depth(stack_depth(mount.share()))
             .inspect_err(|_| {
                 log.error(fmt!("too many file systems are stacked on each other"));
             })?;
         sb.set_default_d_op::<DentryOps>();
         sb.setup_bdi(READAHEAD)?;
-        *mount.watch.lock() = Some(local::watch(sb, &mount.root)?);
+        if let Some(share) = mount.share.as_ref() {
+            mount.export(sb, share)?;
+        }
         view::iget(sb, View::Root)
     }
 
@@ -309,7 +316,9 @@ impl fs::FileSystem for Hmdfs {
     fn sync_fs(mount: ArcBorrow<'_, Mount>) -> Result {
         // Both are tried, whatever happens to the other.
         let remote = remote::write::sync(&mount);
-        mount.root.sync_filesystem()?;
+        if let Some(share) = mount.share() {
+            share.root.sync_filesystem()?;
+        }
         remote
     }
 
@@ -345,7 +354,14 @@ impl fs::FileSystem for Hmdfs {
                     name_max: stat.name_max,
                 })
             }
-            _ => inode.super_block().data().root.statfs(),
+            _ => match inode.super_block().data().share() {
+                Some(share) => share.root.statfs(),
+                None => Ok(StatFs {
+                    block_size: 4096,
+                    name_max: 255,
+                    ..StatFs::default()
+                }),
+            },
         }
     }
 

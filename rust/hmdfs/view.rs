@@ -26,13 +26,13 @@ use crate::{
 };
 
 /// Name of the directory that has one directory for each device.
-const DEVICE_VIEW: &[u8] = b"device_view";
+pub(crate) const DEVICE_VIEW: &[u8] = b"device_view";
 
 /// Name of the directory that has the files of all devices.
-const MERGE_VIEW: &[u8] = b"merge_view";
+pub(crate) const MERGE_VIEW: &[u8] = b"merge_view";
 
 /// Name of this device's own directory in `device_view`.
-const LOCAL: &[u8] = b"local";
+pub(crate) const LOCAL: &[u8] = b"local";
 
 /// A directory that exists in views only. The numbers are their inode numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,13 +89,18 @@ fn revalidate(mount: &Mount, view: View, name: &[u8], dentry: &Dentry) -> Result
         }
         (View::Devices, Some(Node::Remote(node))) => {
             let generation = mount.peers.generation();
-            let same = |peer: Arc<Peer>| Arc::ptr_eq(&peer, node.peer()) && peer.is_online();
-            let valid = mount.peers.by_name(name).is_some_and(same);
-            if valid {
-                dentry.set_time(Validity::generation(generation).as_time());
+            let same = |peer: &Arc<Peer>| Arc::ptr_eq(peer, node.peer());
+            match mount.peers.by_name(name).filter(same) {
+                // What is mounted somewhere of its tree, or on it, stays: it may be back soon.
+                Some(peer) if !peer.is_online() => return Err(ENOENT),
+                Some(_) => {
+                    dentry.set_time(Validity::generation(generation).as_time());
+                    true
+                }
+                None => false,
             }
-            valid
         }
+        (View::Devices, Some(Node::Local(_))) => true,
         _ => false,
     })
 }
@@ -113,7 +118,10 @@ impl Operations<Hmdfs> for ViewOps {
             (View::Root, DEVICE_VIEW) => (Some(iget(sb, View::Devices)?), Validity::FOREVER),
             (View::Root, MERGE_VIEW) => (Some(merge::root(&mount, sb)?), generation),
             (View::Root, _) => (None, Validity::FOREVER),
-            (View::Devices, LOCAL) => (Some(mount.local_root(sb)?), Validity::FOREVER),
+            (View::Devices, LOCAL) => match mount.local_root(sb)? {
+                Some(root) => (Some(root), Validity::FOREVER),
+                None => (None, generation),
+            },
             (View::Devices, name) => match mount.peers.by_name(name) {
                 Some(peer) if peer.is_online() => {
                     let root = remote::directory::root(&mount, &peer)?;
@@ -164,7 +172,7 @@ impl DirectoryOperations<Hmdfs> for ViewOps {
 /// positions stay right while devices come and go.
 fn list_devices(mount: &Mount, inode: &Inode, context: &mut Context<'_, Hmdfs>) -> Result {
     if context.position() == 2 {
-        if !context.emit(LOCAL, inode.ino(), EntryType::DIRECTORY) {
+        if mount.share().is_some() && !context.emit(LOCAL, inode.ino(), EntryType::DIRECTORY) {
             return Ok(());
         }
         context.set_position(3);

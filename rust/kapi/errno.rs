@@ -56,6 +56,7 @@ errors! {
     ECONNABORTED: "Connection ended by this side.",
     ECONNRESET: "Connection reset by peer.",
     EDQUOT: "Quota exceeded.",
+    EHOSTDOWN: "Host is down.",
     EHOSTUNREACH: "No route to host.",
     EKEYEXPIRED: "The keys were replaced by the peer.",
     ELOOP: "Too many symbolic links.",

@@ -149,6 +149,12 @@ dev_t hmdfs_helper_mkdev(unsigned int major, unsigned int minor)
 	return MKDEV(major, minor);
 }
 
+/* For somebody who has one already. */
+void hmdfs_helper_get_active_super(struct super_block *sb)
+{
+	atomic_inc(&sb->s_active);
+}
+
 void hmdfs_helper_set_sb_flags(struct super_block *sb, unsigned long flags)
 {
 	sb->s_flags |= flags;

@@ -32,5 +32,6 @@ void hmdfs_helper_i_gid_write(struct inode *inode, gid_t gid);
 void hmdfs_helper_mapping_set_large_folios(struct address_space *mapping);
 bool hmdfs_helper_mapping_has_pages(const struct address_space *mapping);
 dev_t hmdfs_helper_mkdev(unsigned int major, unsigned int minor);
+void hmdfs_helper_get_active_super(struct super_block *sb);
 void hmdfs_helper_set_sb_flags(struct super_block *sb, unsigned long flags);
 unsigned long hmdfs_helper_jiffies(void);

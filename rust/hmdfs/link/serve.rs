@@ -92,7 +92,10 @@ impl Incoming {
         if self.is_too_old() {
             return self.reply(Status::ETIMEDOUT, &[], None);
         }
-        match link.mount.export.compound(&*link.peer, &self.body, data) {
+        let Some(share) = link.mount.share() else {
+            return self.reply(Status::ENODEV, &[], None);
+        };
+        match share.export.compound(&*link.peer, &self.body, data) {
             Ok(response) => self.reply(response.status, &response.body, response.data.as_ref()),
             Err(error) => {
                 pr_warn!(

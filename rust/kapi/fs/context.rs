@@ -8,11 +8,11 @@ use core::marker::PhantomData;
 
 use hmdfs_bindings as bindings;
 use kernel::{
-    error::{from_result, to_result},
+    error::{from_err_ptr, from_result, to_result},
     fmt,
     prelude::*,
     str::{CStrExt, CString},
-    types::{ForeignOwnable, Opaque},
+    types::{ForeignOwnable, Opaque, ScopeGuard},
 };
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     net::Namespace,
-    vfs::{StatFs, XattrMode}, //
+    vfs::{Path, StatFs, XattrMode}, //
 };
 
 /// A type of file system; C: `struct file_system_type` and `struct super_operations`.
@@ -33,7 +33,10 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     const MAGIC: u32;
 
     /// What mounting collects before there is a superblock.
-    type Options: Send;
+    type Options: Clone + Send;
+
+    /// A directory of the tree that can be mounted by itself.
+    type Subtree<'a>;
 
     /// What belongs to a superblock (`s_fs_info`).
     type Data: ForeignOwnable + Send + Sync;
@@ -56,7 +59,20 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
         log: &Log<'_>,
     ) -> Result<bool>;
 
-    /// Makes what a new superblock would have.
+    /// Which directory of the tree is to be mounted by itself; `None` for all of it.
+    fn subtree<'a>(request: &'a Request<'_>) -> Result<Option<Self::Subtree<'a>>>;
+
+    /// Finds that directory. `whole` is the root of the tree, in a mount of its own. No lock is
+    /// held; may sleep.
+    fn find_subtree(
+        data: <Self::Data as ForeignOwnable>::Borrowed<'_>,
+        whole: &Path,
+        subtree: &Self::Subtree<'_>,
+        log: &Log<'_>,
+    ) -> Result<Path>;
+
+    /// Makes what a new superblock would have. Without a source, it is made for the sake of a
+    /// [`FileSystem::Subtree`].
     fn prepare(options: &Self::Options, request: &Request<'_>) -> Result<Self::Data>;
 
     /// Whether a mount that would have `proposed` gets the superblock that has
@@ -67,8 +83,9 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     ) -> bool;
 
     /// Agrees to a superblock that [`FileSystem::same_superblock`] has chosen, or refuses.
+    /// `s_umount` is held exclusively; may sleep.
     fn share(
-        existing: <Self::Data as ForeignOwnable>::Borrowed<'_>,
+        existing: &SuperBlock<Self>,
         proposed: <Self::Data as ForeignOwnable>::Borrowed<'_>,
         log: &Log<'_>,
     ) -> Result;
@@ -232,12 +249,20 @@ impl<F: FileSystem> PinnedDrop for Registration<F> {
     }
 }
 
+/// What belongs to a context (`fs_private`).
+struct Private<F: FileSystem> {
+    options: F::Options,
+    /// Made by [`Vtable::dup`], to mount all of the tree whatever the source is.
+    whole: bool,
+}
+
 /// The C entry points of mounting.
 struct Vtable<F>(PhantomData<F>);
 
 impl<F: FileSystem> Vtable<F> {
     const OPERATIONS: bindings::fs_context_operations = bindings::fs_context_operations {
         free: Some(Self::free),
+        dup: Some(Self::dup),
         parse_param: Some(Self::parse_param),
         get_tree: Some(Self::get_tree),
         ..pin_init::zeroed()
@@ -248,11 +273,18 @@ impl<F: FileSystem> Vtable<F> {
     /// `fc` must be a new context of this file system.
     unsafe extern "C" fn init_fs_context(fc: *mut kernel::bindings::fs_context) -> c_int {
         from_result(|| {
-            let options = KBox::new(F::options()?, GFP_KERNEL)?;
+            let options = F::options()?;
+            let private = KBox::new(
+                Private::<F> {
+                    options,
+                    whole: false,
+                },
+                GFP_KERNEL,
+            )?;
             let fc = fc.cast::<bindings::fs_context>();
             // SAFETY: The caller gives a context that nobody else uses yet.
             unsafe {
-                (*fc).fs_private = options.into_foreign();
+                (*fc).fs_private = private.into_foreign();
                 (*fc).ops = &Self::OPERATIONS;
             }
             Ok(0)
@@ -263,11 +295,37 @@ impl<F: FileSystem> Vtable<F> {
     ///
     /// `fc` must be a context that `init_fs_context` has seen.
     unsafe extern "C" fn free(fc: *mut bindings::fs_context) {
-        // SAFETY: `init_fs_context` has set it, and it is not used after this call.
-        drop(unsafe { <KBox<F::Options>>::try_from_foreign((*fc).fs_private) });
+        // SAFETY: `init_fs_context` or `dup` has set it, if it is not null, and it is not used after
+        // this call.
+        drop(unsafe { <KBox<Private<F>>>::try_from_foreign((*fc).fs_private) });
         // SAFETY: A proposal that became no superblock is still owned by the context; see
         // `get_tree`.
         drop(unsafe { F::Data::try_from_foreign((*fc).s_fs_info) });
+    }
+
+    /// # Safety
+    ///
+    /// `fc` must be a bitwise copy of `source` without anything of its own yet, which
+    /// `init_fs_context` has seen.
+    unsafe extern "C" fn dup(
+        fc: *mut bindings::fs_context,
+        source: *mut bindings::fs_context,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: `init_fs_context` has stored it, and nobody changes it meanwhile: only
+            // `mount_whole` makes copies, in an operation of the context.
+            let private = unsafe { <KBox<Private<F>>>::borrow((*source).fs_private) };
+            let private = KBox::new(
+                Private::<F> {
+                    options: private.options.clone(),
+                    whole: true,
+                },
+                GFP_KERNEL,
+            )?;
+            // SAFETY: The copy is valid, and nobody else uses it yet.
+            unsafe { (*fc).fs_private = private.into_foreign() };
+            Ok(0)
+        })
     }
 
     /// # Safety
@@ -280,7 +338,7 @@ impl<F: FileSystem> Vtable<F> {
         from_result(|| {
             // SAFETY: The options were stored by `init_fs_context`, and the context's mutex
             // serialises its operations.
-            let options = unsafe { <KBox<F::Options>>::borrow_mut((*fc).fs_private) };
+            let private = unsafe { <KBox<Private<F>>>::borrow_mut((*fc).fs_private) };
             let parameter = Parameter {
                 // SAFETY: Valid by the function's contract.
                 raw: unsafe { &*parameter },
@@ -289,7 +347,7 @@ impl<F: FileSystem> Vtable<F> {
                 fc,
                 _borrow: PhantomData,
             };
-            if F::parse_parameter(options, &parameter, &log)? {
+            if F::parse_parameter(&mut private.options, &parameter, &log)? {
                 Ok(0)
             } else {
                 Err(Error::from_errno(-(bindings::ENOPARAM as i32)))
@@ -299,49 +357,114 @@ impl<F: FileSystem> Vtable<F> {
 
     /// # Safety
     ///
-    /// `fc` must be a context that `init_fs_context` has seen.
+    /// `fc` must be a context that `init_fs_context` or `dup` has seen.
     unsafe extern "C" fn get_tree(fc: *mut bindings::fs_context) -> c_int {
         from_result(|| {
             // SAFETY: As in `parse_param`.
-            let options = unsafe { <KBox<F::Options>>::borrow((*fc).fs_private) };
-            let log = Log {
-                fc,
-                _borrow: PhantomData,
+            let private = unsafe { <KBox<Private<F>>>::borrow((*fc).fs_private) };
+            let request = Request {
+                // SAFETY: The context is valid, and what is read of it does not change meanwhile.
+                fc: unsafe { &*fc },
+                log: Log {
+                    fc,
+                    _borrow: PhantomData,
+                },
             };
-            {
-                let request = Request {
-                    // SAFETY: The context is valid, and nothing changes it meanwhile.
-                    fc: unsafe { &*fc },
-                    log: Log {
-                        fc,
-                        _borrow: PhantomData,
-                    },
-                };
-                let data = F::prepare(options, &request)?;
-                // SAFETY: The context owns the proposal from here on. If `sget_fc` makes a
-                // superblock, that takes it over and sets this to null; otherwise `free` drops it.
-                unsafe { (*fc).s_fs_info = data.into_foreign() };
+            if !private.whole {
+                if let Some(subtree) = F::subtree(&request)? {
+                    // SAFETY: By the function's contract.
+                    return unsafe { Self::get_subtree(fc, &subtree, request.log()) };
+                }
             }
-            // SAFETY: The context is valid and the functions are for it.
-            let sb = kernel::error::from_err_ptr(unsafe {
-                bindings::sget_fc(
-                    fc.cast(),
-                    Some(Self::test),
-                    Some(bindings::set_anon_super_fc),
-                )
-            })?;
-            // SAFETY: `sget_fc` gives an active reference with `s_umount` held.
-            let result = unsafe { Self::fill(sb, fc, &log) };
-            if let Err(error) = result {
-                // SAFETY: As above; this gives both back.
-                unsafe { bindings::deactivate_locked_super(sb) };
-                return Err(error);
-            }
-            // SAFETY: The superblock has a root now, and the context takes over the active
-            // reference together with the reference to the root.
-            unsafe { (*fc).root = bindings::dget((*sb).s_root) };
-            Ok(0)
+            let data = F::prepare(&private.options, &request)?;
+            // SAFETY: By the function's contract.
+            unsafe { Self::get_whole(fc, data) }
         })
+    }
+
+    /// Gets or makes the superblock that `data` was prepared for.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::get_tree`], which this is a part of.
+    unsafe fn get_whole(fc: *mut bindings::fs_context, data: F::Data) -> Result<c_int> {
+        // SAFETY: The context owns the proposal from here on. If `sget_fc` makes a superblock, that
+        // takes it over and sets this to null; otherwise `free` drops it.
+        unsafe { (*fc).s_fs_info = data.into_foreign() };
+        // SAFETY: The context is valid and the functions are for it.
+        let sb = from_err_ptr(unsafe {
+            bindings::sget_fc(
+                fc.cast(),
+                Some(Self::test),
+                Some(bindings::set_anon_super_fc),
+            )
+        })?;
+        let log = Log {
+            fc,
+            _borrow: PhantomData,
+        };
+        // SAFETY: `sget_fc` gives an active reference with `s_umount` held.
+        let result = unsafe { Self::fill(sb, fc, &log) };
+        if let Err(error) = result {
+            // SAFETY: As above; this gives both back.
+            unsafe { bindings::deactivate_locked_super(sb) };
+            return Err(error);
+        }
+        // SAFETY: The superblock has a root now, and the context takes over the active reference
+        // together with the reference to the root.
+        unsafe { (*fc).root = bindings::dget((*sb).s_root) };
+        Ok(0)
+    }
+
+    /// Gets a directory of the tree, in the superblock that there is or in a new one.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::get_tree`], which this is a part of.
+    unsafe fn get_subtree(
+        fc: *mut bindings::fs_context,
+        subtree: &F::Subtree<'_>,
+        log: &Log<'_>,
+    ) -> Result<c_int> {
+        // SAFETY: By the function's contract.
+        let whole = unsafe { Self::mount_whole(fc) }?;
+        // SAFETY: The superblock is of this file system, and stays as long as `whole`.
+        let sb = unsafe { SuperBlock::<F>::from_raw(whole.super_block()) };
+        let directory = F::find_subtree(sb.data(), &whole, subtree, log)?;
+        if directory.super_block() != sb.as_raw() || !directory.is_dir() {
+            return Err(ENOTDIR);
+        }
+        // SAFETY: As in `get_whole`: the context takes over an active reference, with `s_umount`
+        // held, and a reference to the dentry. The mount of `whole` has one of the former still.
+        unsafe {
+            bindings::get_active_super(sb.as_raw());
+            bindings::down_write(&raw mut (*sb.as_raw()).s_umount);
+            (*fc).root = bindings::dget(directory.dentry());
+        }
+        Ok(0)
+    }
+
+    /// Mounts all of the tree, but nowhere; what is made is gone with its last path.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::get_tree`], which this is a part of.
+    unsafe fn mount_whole(fc: *mut bindings::fs_context) -> Result<Path> {
+        // SAFETY: The context is valid. `get_tree` knows the copy by what `dup` gave it.
+        let copy = from_err_ptr(unsafe { bindings::vfs_dup_fs_context(fc) })?;
+        let _put = ScopeGuard::new_with_data(copy, |copy| {
+            // SAFETY: It was made above, and is not used any more.
+            unsafe { bindings::put_fs_context(copy) }
+        });
+        // What was said of this one mount (`ro`, say) does not hold for all others.
+        // SAFETY: Nobody else uses the copy.
+        unsafe { (*copy).sb_flags = 0 };
+        // SAFETY: The copy is complete; the mount has its own references.
+        let mnt = from_err_ptr(unsafe { bindings::fc_mount(copy.cast()) })?;
+        // SAFETY: A mount has a root, which is positive.
+        let dentry = unsafe { bindings::dget((*mnt).mnt_root) };
+        // SAFETY: Both references are ours.
+        Ok(unsafe { Path::from_raw(bindings::path { mnt, dentry }) })
     }
 
     /// # Safety
@@ -353,13 +476,12 @@ impl<F: FileSystem> Vtable<F> {
         fc: *mut bindings::fs_context,
         log: &Log<'_>,
     ) -> Result {
-        // SAFETY: `s_fs_info` holds a value from `into_foreign` for the superblock's life.
-        let data = unsafe { F::Data::borrow((*sb).s_fs_info) };
         // SAFETY: `s_umount` is held, so `s_root` is stable.
         if !unsafe { (*sb).s_root }.is_null() {
             // SAFETY: An existing superblock has not taken over the context's proposal.
             let proposed = unsafe { F::Data::borrow((*fc).s_fs_info) };
-            return F::share(data, proposed, log);
+            // SAFETY: The superblock is active and of this file system.
+            return F::share(unsafe { SuperBlock::from_raw(sb) }, proposed, log);
         }
         // SAFETY: The superblock is new and ours alone; these are its initial settings.
         unsafe {
@@ -387,7 +509,7 @@ impl<F: FileSystem> Vtable<F> {
             (*sb).s_root = root;
             bindings::set_sb_flags(sb, bindings::SB_ACTIVE);
         }
-        F::mounted(data)
+        F::mounted(sb_ref.data())
     }
 
     /// # Safety

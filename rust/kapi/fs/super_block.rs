@@ -68,6 +68,13 @@ impl<F: FileSystem> SuperBlock<F> {
         Ok(())
     }
 
+    /// What [`SuperBlock::set_stack_depth`] has said.
+    pub fn stack_depth(&self) -> u32 {
+        // SAFETY: The superblock is valid; the field does not change once it is mounted.
+        let depth = unsafe { (*self.as_raw()).s_stack_depth };
+        u32::try_from(depth).unwrap_or(0)
+    }
+
     /// Says that the file system is stacked `depth` levels above what it stacks on.
     /// EINVAL when that is more than the kernel allows.
     pub fn set_stack_depth(&self, depth: u32) -> Result {

@@ -127,6 +127,30 @@ impl Path {
         Ok(unsafe { Self::from_raw(path) })
     }
 
+    /// The directory that a path name leads to from this one; C: `vfs_path_lookup` with
+    /// `LOOKUP_FOLLOW | LOOKUP_DIRECTORY | LOOKUP_BENEATH`. Other mounts count only if they are
+    /// below this path's mount itself.
+    ///
+    /// # Errors
+    ///
+    /// [`EXDEV`] when it, or a symbolic link on the way, leads out of this directory; those of
+    /// looking up.
+    pub fn vfs_path_lookup(&self, name: &CStr) -> Result<Self> {
+        let mut path = bindings::path::default();
+        // SAFETY: Mount and dentry are valid, the name is a C string, and `path` may be written.
+        to_result(unsafe {
+            bindings::vfs_path_lookup(
+                self.dentry(),
+                self.mount(),
+                name.as_char_ptr(),
+                bindings::LOOKUP_FOLLOW | bindings::LOOKUP_DIRECTORY | bindings::LOOKUP_BENEATH,
+                &mut path,
+            )
+        })?;
+        // SAFETY: `vfs_path_lookup` gave both references, and only finds what exists.
+        Ok(unsafe { Self::from_raw(path) })
+    }
+
     /// The type bits of the file's mode (`S_IFMT`), which never change.
     pub fn file_type(&self) -> u16 {
         // SAFETY: The inode is valid, and the type bits of its mode never change.

@@ -74,7 +74,7 @@ pub struct Stat {
 }
 
 /// Space and file counts; C: `struct kstatfs`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct StatFs {
     /// Size of a block, in bytes.
     pub block_size: u32,

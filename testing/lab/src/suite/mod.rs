@@ -14,6 +14,7 @@ mod lies;
 mod local;
 mod merged;
 mod module;
+mod mount_sources;
 mod mounting;
 mod names;
 mod outage;
@@ -69,6 +70,7 @@ pub fn groups() -> Vec<Group> {
     vec![
         module::FIRST,
         mounting::GROUP,
+        mount_sources::GROUP,
         control::GROUP,
         local::GROUP,
         local::LOWER,
