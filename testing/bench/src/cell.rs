@@ -14,7 +14,7 @@ use crate::record::{Key, Record};
 use crate::selection::{Scale, Selection};
 use crate::system::{self, System};
 use crate::workload::{self, Workload};
-use crate::{local, raw, scaling};
+use crate::{local, profile, raw, scaling};
 
 /// Measures all of `cell` and prints its records.
 pub fn run(cell: &Cell, selection: &Selection, scale: Scale) -> Result<()> {
@@ -50,7 +50,16 @@ pub fn run(cell: &Cell, selection: &Selection, scale: Scale) -> Result<()> {
             gap(cell, row.name, &format!("not possible: {error:#}"));
         }
     }
-    if scaling::belongs_to(&cell.system, cell.network) {
+    if let Some((_, lower)) = cell
+        .system
+        .split_once(':')
+        .filter(|_| scaling::lists_beside_peers(&cell.system))
+    {
+        drop(system);
+        if selection.workload(scaling::LIST_PEERS) {
+            scaling::list_beside_peers(cell, lower, scale)?;
+        }
+    } else if scaling::belongs_to(&cell.system, cell.network) {
         scaling::entries(cell, system.as_ref(), selection, scale)?;
         drop(system);
         scaling::fleets(cell, selection, scale)?;
@@ -111,23 +120,24 @@ fn measure(cell: &Cell, system: &dyn System, row: &Workload, scale: Scale) -> Re
     let cleaned = (row.clean)(&place);
     let runs = result?;
     cleaned.context("cleaning up")?;
-    report(cell, row, &runs);
-    Ok(())
+    report(cell, row, &runs)
 }
 
 fn runs(system: &dyn System, row: &Workload, place: &Place) -> Result<Vec<Measured>> {
     let mut runs = Vec::new();
     system.settle()?;
     place.enter()?;
-    for _ in 0..row.warm_ups + row.runs(place.scale) {
+    for run in 0..row.warm_ups + row.runs(place.scale) {
+        profile::set(run >= row.warm_ups);
         // What was made dirty before is not written back while the clock runs.
         rustix::fs::sync();
         runs.push((row.run)(place)?);
     }
+    profile::set(false);
     Ok(runs.split_off(row.warm_ups))
 }
 
-fn report(cell: &Cell, row: &Workload, runs: &[Measured]) {
+fn report(cell: &Cell, row: &Workload, runs: &[Measured]) -> Result<()> {
     let all = |value: &dyn Fn(&Measured) -> f64| runs.iter().map(value).collect::<Vec<f64>>();
     figure(
         cell,
@@ -145,6 +155,7 @@ fn report(cell: &Cell, row: &Workload, runs: &[Measured]) {
             figure(cell, row.name, "instructions/op", all(&per_operation));
         }
     }
+    profile::say(runs.iter().map(|run| run.operations.max(1)).sum())?;
     let trips: Option<Vec<f64>> = runs
         .iter()
         .map(|run| {
@@ -155,4 +166,5 @@ fn report(cell: &Cell, row: &Workload, runs: &[Measured]) {
     if let Some(trips) = trips {
         figure(cell, row.name, "round_trips", trips);
     }
+    Ok(())
 }

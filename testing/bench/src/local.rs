@@ -34,10 +34,15 @@ pub fn set_up(kind: &str, lower: &str) -> Result<Box<dyn System>> {
     match kind {
         "native" => Ok(Box::new(Native::set_up(storage)?)),
         "overlayfs" => Ok(Box::new(Overlay::set_up(storage)?)),
-        "hmdfs_device" => Ok(Box::new(Own::set_up(storage, false)?)),
-        "hmdfs_merge" => Ok(Box::new(Own::set_up(storage, true)?)),
+        "hmdfs_device" => Ok(Box::new(Own::set_up(storage, false, 1)?)),
+        "hmdfs_merge" => Ok(Box::new(Own::set_up(storage, true, 1)?)),
         _ => bail!("there is no local system called {kind}"),
     }
+}
+
+/// `merge_view` of files on a fresh `lower`, while `others` devices are online that have nothing.
+pub fn beside(lower: &str, others: usize) -> Result<Box<dyn System>> {
+    Ok(Box::new(Own::set_up(storage(lower)?, true, others)?))
 }
 
 struct Native {
@@ -136,16 +141,20 @@ impl System for Overlay {
     }
 }
 
-/// This device's own files in one of hmdfs's views, while another device is online.
+/// This device's own files in one of hmdfs's views, while other devices are online.
 struct Own {
     fleet: Fleet,
     merged: bool,
 }
 
 impl Own {
-    fn set_up(storage: Storage, merged: bool) -> Result<Self> {
+    fn set_up(storage: Storage, merged: bool, others: usize) -> Result<Self> {
         lab::module::ensure_loaded()?;
-        let plan = Plan::with_storage(vec![("laptop", storage), ("tablet", Storage::Memory(SIZE))]);
+        let mut devices = vec![("laptop", storage)];
+        for name in ["tablet", "phone"].into_iter().take(others) {
+            devices.push((name, Storage::Memory(SIZE)));
+        }
+        let plan = Plan::with_storage(devices);
         let fleet = plan
             .policy("tablet", "laptop", "write", 4)
             .policy("laptop", "tablet", "write", 4)

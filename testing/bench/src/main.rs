@@ -10,6 +10,7 @@ mod local;
 mod measure;
 mod network;
 mod plan;
+mod profile;
 mod raw;
 mod record;
 mod remote;
@@ -32,8 +33,10 @@ const USAGE: &str = "\
 usage: bench guest [--quick] [--only WORDS]   measure; records on standard output
        bench cell NETWORK SYSTEM [...]        one system on one network (what `guest` starts)
        bench report RECORDS FOLDER            results.csv, report.md and plots of a run
+       bench profile COUNTS SYMBOLS MODULE    what `tools/profile` prints: see the beginning of profile.rs
        bench check [--only WORDS]             whether WORDS are names of something
        bench cells [--quick] [--only WORDS]   what would be measured: lines NETWORK SYSTEM
+       bench programs [--quick] [--only WORDS]  whether it needs what tools/bench-root makes
        bench list                             the names of networks, systems and workloads
 ";
 
@@ -44,6 +47,7 @@ fn options(arguments: &[String]) -> Result<(Selection, Scale)> {
     while let Some(word) = words.next() {
         match (word.as_str(), word) {
             ("--quick", _) => scale = Scale::Quick,
+            ("--profile", _) => profile::allow(),
             ("--only", _) => match words.next() {
                 Some(text) => selection = Selection::parse(text)?,
                 None => bail!("--only what?\n{USAGE}"),
@@ -72,6 +76,10 @@ fn run(arguments: &[String]) -> Result<()> {
                 println!("{} {}", cell.network, cell.system);
             }
         }
+        ["programs", ..] => {
+            let (selection, scale) = options(&arguments[1..])?;
+            println!("{}", plan::needs_programs(&selection, scale));
+        }
         ["guest", ..] => {
             let (selection, scale) = options(&arguments[1..])?;
             guest::run(&arguments[1..], &selection, scale)?;
@@ -85,6 +93,7 @@ fn run(arguments: &[String]) -> Result<()> {
             };
             cell::run(&cell, &selection, scale)?;
         }
+        ["profile", counts, symbols, module] => profile::report(counts, symbols, module)?,
         ["report", records, folder] => report::make(Path::new(records), Path::new(folder))?,
         _ => bail!("{USAGE}"),
     }

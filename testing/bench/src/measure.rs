@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use rustix::time::{clock_gettime, ClockId};
 
+use crate::profile;
 use crate::selection::Scale;
 
 /// What a workload's figure is.
@@ -127,9 +128,12 @@ impl Place<'_> {
     pub fn time(&self, work: impl FnOnce() -> Result<()>) -> Result<Measured> {
         let trips = || self.hooks.round_trips().transpose();
         let before = trips()?;
+        profile::mark();
         let start = now();
-        work()?;
+        let result = work();
         let nanos = now().saturating_sub(start);
+        profile::mark();
+        result?;
         let after = trips()?;
         Ok(Measured {
             nanos,

@@ -46,6 +46,7 @@ pub fn workloads() -> Vec<&'static str> {
         .map(|workload| workload.name)
         .chain(raw::WORKLOADS)
         .chain(scaling::WORKLOADS)
+        .chain([scaling::LIST_PEERS])
         .collect();
     names.sort_unstable();
     names.dedup();
@@ -87,10 +88,24 @@ pub fn cells(selection: &Selection, scale: Scale) -> Vec<Cell> {
     cells
 }
 
+/// Whether something that is run needs the programs and data of `tools/bench-root`.
+pub fn needs_programs(selection: &Selection, scale: Scale) -> bool {
+    cells(selection, scale).iter().any(|cell| {
+        cell.network != "local"
+            || workload::LOCAL
+                .iter()
+                .any(|row| row.needs_programs() && selection.workload(row.name))
+    })
+}
+
 /// The names of what a cell measures.
 pub fn workloads_of(cell: &Cell, selection: &Selection) -> Vec<&'static str> {
     let all: Vec<&'static str> = if cell.network == "local" {
-        workload::LOCAL.iter().map(|row| row.name).collect()
+        let mut names: Vec<&str> = workload::LOCAL.iter().map(|row| row.name).collect();
+        if scaling::lists_beside_peers(&cell.system) {
+            names.push(scaling::LIST_PEERS);
+        }
+        names
     } else if RAW.contains(&cell.system.as_str()) {
         raw::WORKLOADS.to_vec()
     } else {

@@ -14,14 +14,52 @@ use lab::storage::Storage;
 use lab::wait;
 
 use crate::cell::{figure, gap, place};
+use crate::local;
 use crate::measure::{now, Place};
 use crate::plan::Cell;
 use crate::selection::{Scale, Selection};
 use crate::system::System;
-use crate::workload::list_stat;
+use crate::workload::{self, list_stat};
+
+/// In the results, with the number of devices behind a colon: [`list_beside_peers`].
+pub const LIST_PEERS: &str = "list_peers";
 
 /// In the results, the first two carry the number of entries or of peers behind a colon.
 pub const WORKLOADS: [&str; 3] = ["entries", "peers", "memory"];
+
+/// Whether a system on this device's own files lists them together with those of others.
+pub fn lists_beside_peers(system: &str) -> bool {
+    system.starts_with("hmdfs_merge:")
+}
+
+/// `ls -l` of 5,000 files of this device, again and again, while none, one or two devices are online
+/// that have no such directory.
+pub fn list_beside_peers(cell: &Cell, lower: &str, scale: Scale) -> Result<()> {
+    for count in 0..=2 {
+        let name = format!("{LIST_PEERS}:{count}");
+        eprintln!("  {name}");
+        let samples = local::beside(lower, count).and_then(|system| {
+            let place = place(system.as_ref(), scale)?;
+            fs::create_dir_all(&place.owner)?;
+            let row = &workload::LIST_STAT_WARM;
+            (row.prepare)(&place)?;
+            place.enter()?;
+            let mut samples = Vec::new();
+            for _ in 0..row.warm_ups + row.runs(scale) {
+                samples.push((row.run)(&place)?.figure(row.unit));
+            }
+            place.leave()?;
+            Ok(samples.split_off(row.warm_ups))
+        });
+        match samples {
+            Ok(samples) => figure(cell, &name, workload::LIST_STAT_WARM.unit.name(), samples),
+            Err(error) => gap(cell, &name, &format!("not possible: {error:#}")),
+        }
+    }
+    // What the run was asked for is answered.
+    figure(cell, LIST_PEERS, "rows", vec![1.0]);
+    Ok(())
+}
 
 /// Where this is measured: it does not depend on the network.
 pub fn belongs_to(system: &str, network: &str) -> bool {

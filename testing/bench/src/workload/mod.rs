@@ -17,7 +17,7 @@ mod names;
 mod programs;
 mod trees;
 
-pub use trees::list_stat;
+pub use trees::{list_stat, LIST_STAT_WARM};
 
 /// One row of the results.
 pub struct Workload {
@@ -38,6 +38,11 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// Whether it needs programs and data that only `tools/bench-root` has.
+    pub fn needs_programs(&self) -> bool {
+        self.name == "compile"
+    }
+
     /// How often it is timed.
     pub fn runs(&self, scale: Scale) -> usize {
         scale.pick(self.runs.0, self.runs.1)
@@ -60,6 +65,7 @@ pub const LOCAL: &[Workload] = &[
     bulk::SEQ_READ_WARM,
     bulk::SEQ_WRITE_WARM,
     trees::LIST_STAT_WARM,
+    programs::COMPILE_LOCAL,
 ];
 
 /// Those on files of another device.

@@ -69,7 +69,7 @@ pub const LIST_STAT_WARM: Workload = Workload {
     name: "list_stat_warm",
     unit: Unit::Seconds,
     warm_ups: 1,
-    runs: (3, 2),
+    runs: (5, 3),
     prepare: prepare_list,
     run: |place| list(place, false),
     clean: |place| Ok(fs::remove_dir_all(place.owner.join("list"))?),
