@@ -41,19 +41,12 @@ unsigned int hmdfs_helper_d_seq_if(struct dentry *dentry, const struct dentry *p
 	return seq;
 }
 
-/* The flags that fcntl(2) can change. */
-#define SETFL_MASK (O_APPEND | O_NONBLOCK | O_NDELAY | O_DIRECT | O_NOATIME)
-
-void hmdfs_helper_file_copy_flags(struct file *to, const struct file *from)
+void hmdfs_helper_file_set_flags(struct file *file, unsigned int mask, unsigned int flags)
 {
-	unsigned int flags = READ_ONCE(from->f_flags) & SETFL_MASK;
-
-	if (likely((READ_ONCE(to->f_flags) & SETFL_MASK) == flags))
-		return;
-	spin_lock(&to->f_lock);
-	to->f_flags = (to->f_flags & ~SETFL_MASK) | flags;
-	to->f_iocb_flags = iocb_flags(to);
-	spin_unlock(&to->f_lock);
+	spin_lock(&file->f_lock);
+	file->f_flags = (file->f_flags & ~mask) | (flags & mask);
+	file->f_iocb_flags = iocb_flags(file);
+	spin_unlock(&file->f_lock);
 }
 
 /*
@@ -115,6 +108,26 @@ int hmdfs_helper_get_write_access(struct inode *inode)
 	return get_write_access(inode);
 }
 
+/*
+ * The part of vfs_getattr_nosec() that is still to be done for the file below,
+ * when it was called for the file above.
+ */
+int hmdfs_helper_getattr_below(const struct path *path, struct kstat *stat, u32 mask,
+			       unsigned int flags)
+{
+	struct inode *inode = d_inode(path->dentry);
+	struct mnt_idmap *idmap = mnt_idmap(path->mnt);
+
+	if (inode->i_sb->s_flags & SB_NOATIME)
+		stat->result_mask &= ~STATX_ATIME;
+	if (IS_DAX(inode))
+		stat->attributes |= STATX_ATTR_DAX;
+	if (inode->i_op->getattr)
+		return inode->i_op->getattr(idmap, path, stat, mask, flags);
+	generic_fillattr(idmap, mask, inode, stat);
+	return 0;
+}
+
 bool hmdfs_helper_inode_generic_drop(struct inode *inode)
 {
 	return inode_generic_drop(inode);
@@ -152,19 +165,6 @@ void hmdfs_helper_inode_allow_fast_exec(struct inode *inode, const struct inode 
 void hmdfs_helper_init_sync_kiocb(struct kiocb *kiocb, struct file *file)
 {
 	init_sync_kiocb(kiocb, file);
-}
-
-bool hmdfs_helper_is_sync_kiocb(struct kiocb *kiocb)
-{
-	return is_sync_kiocb(kiocb);
-}
-
-int hmdfs_helper_kiocb_clone(struct kiocb *kiocb, struct kiocb *source, struct file *file)
-{
-	if ((source->ki_flags & IOCB_DONTCACHE) && !(file->f_op->fop_flags & FOP_DONTCACHE))
-		return -EOPNOTSUPP;
-	kiocb_clone(kiocb, source, file);
-	return 0;
 }
 
 const struct cred *hmdfs_helper_current_cred(void)

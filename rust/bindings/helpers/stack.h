@@ -16,19 +16,19 @@ bool hmdfs_helper_is_delegated(struct delegated_inode *delegated);
 bool hmdfs_helper_d_unhashed(const struct dentry *dentry);
 unsigned int hmdfs_helper_d_seq_if(struct dentry *dentry, const struct dentry *parent,
 				   const struct qstr *name, const struct inode *inode);
-void hmdfs_helper_file_copy_flags(struct file *to, const struct file *from);
 void hmdfs_helper_file_follow(struct file *file, const struct file *lower);
+void hmdfs_helper_file_set_flags(struct file *file, unsigned int mask, unsigned int flags);
 void hmdfs_helper_inode_allow_fast_exec(struct inode *inode, const struct inode *lower,
 					const struct mnt_idmap *idmap);
 void hmdfs_helper_inode_copy_attributes(struct inode *to, const struct inode *from);
 void hmdfs_helper_inode_copy_owner(struct inode *to, const struct inode *from);
 void hmdfs_helper_inode_copy_size(struct inode *to, struct inode *from);
 int hmdfs_helper_get_write_access(struct inode *inode);
+int hmdfs_helper_getattr_below(const struct path *path, struct kstat *stat, u32 mask,
+			       unsigned int flags);
 void hmdfs_helper_inode_set_nosec(struct inode *inode);
 void hmdfs_helper_inode_set_stacked(struct inode *inode);
 bool hmdfs_helper_inode_generic_drop(struct inode *inode);
-int hmdfs_helper_kiocb_clone(struct kiocb *kiocb, struct kiocb *source, struct file *file);
 void hmdfs_helper_init_sync_kiocb(struct kiocb *kiocb, struct file *file);
-bool hmdfs_helper_is_sync_kiocb(struct kiocb *kiocb);
 const struct cred *hmdfs_helper_current_cred(void);
 void hmdfs_helper_put_write_access(struct inode *inode);

@@ -27,17 +27,18 @@ pub(in crate::fs) unsafe extern "C" fn getattr(
     mask: u32,
     flags: c_uint,
 ) -> c_int {
-    from_result(|| {
-        // SAFETY: A path that is stat'ed is positive and holds its inode.
-        let inode = unsafe { (*(*path).dentry).d_inode };
-        // SAFETY: As above.
-        let lower = unsafe { lower(inode) }?;
-        // SAFETY: The lower path is valid, and `stat` may be written.
-        to_result(unsafe { bindings::vfs_getattr(lower.as_raw(), stat, mask, flags) })?;
-        // SAFETY: The inode has a superblock as long as it lives.
-        unsafe { (*stat).dev = (*(*inode).i_sb).s_dev };
-        Ok(0)
-    })
+    // SAFETY: A path that is stat'ed is positive and holds its inode.
+    let inode = unsafe { (*(*path).dentry).d_inode };
+    // SAFETY: As above.
+    let lower = match unsafe { lower(inode) } {
+        Ok(lower) => lower,
+        Err(error) => return error.to_errno(),
+    };
+    // SAFETY: The lower path is valid, and the VFS has prepared `stat`.
+    let error = unsafe { bindings::getattr_below(lower.as_raw(), stat, mask, flags) };
+    // SAFETY: The inode has a superblock as long as it lives.
+    unsafe { (*stat).dev = (*(*inode).i_sb).s_dev };
+    error
 }
 
 /// C: `inode_operations.permission`.

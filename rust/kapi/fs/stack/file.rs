@@ -70,10 +70,22 @@ pub(super) unsafe fn lower_of(file: *mut bindings::file) -> Option<*mut bindings
 ///
 /// `file` must be an open file of this table.
 pub(super) unsafe fn lower_file(file: *mut bindings::file) -> *mut bindings::file {
+    /// Those that `fcntl` can change.
+    const FLAGS: u32 =
+        bindings::O_APPEND | bindings::O_NONBLOCK | bindings::O_DIRECT | bindings::O_NOATIME;
     // SAFETY: `open` has set it, and `release` comes later.
     let lower = unsafe { (*file).private_data }.cast::<bindings::file>();
-    // SAFETY: Both are valid.
-    unsafe { bindings::file_copy_flags(lower, file) };
+    // SAFETY: Both are valid; flags are taken as they come.
+    let (ours, its) = unsafe {
+        (
+            (&raw const (*file).f_flags).read_volatile(),
+            (&raw const (*lower).f_flags).read_volatile(),
+        )
+    };
+    if (ours ^ its) & FLAGS != 0 {
+        // SAFETY: Both are valid.
+        unsafe { bindings::file_set_flags(lower, FLAGS, ours) };
+    }
     lower
 }
 
@@ -84,7 +96,19 @@ pub(super) unsafe fn lower_file(file: *mut bindings::file) -> *mut bindings::fil
 /// `file` and `lower` must be an open file of this table and its lower file.
 pub(super) unsafe fn update_size(file: *mut bindings::file, lower: *mut bindings::file) {
     // SAFETY: Open files hold their inodes.
-    unsafe { bindings::inode_copy_size((*file).f_inode, (*lower).f_inode) };
+    let (inode, lower) = unsafe { ((*file).f_inode, (*lower).f_inode) };
+    // SAFETY: As above. On a machine where the read of a size is not a whole, a mixture of two is
+    // not that which we have copied.
+    let (ours, its) = unsafe {
+        (
+            (&raw const (*inode).i_size).read_volatile(),
+            (&raw const (*lower).i_size).read_volatile(),
+        )
+    };
+    if ours != its {
+        // SAFETY: Both are valid.
+        unsafe { bindings::inode_copy_size(inode, lower) };
+    }
 }
 
 /// What the backing-file functions need: the credentials are those of the calling task.
@@ -155,8 +179,9 @@ pub(super) unsafe extern "C" fn release(
     _inode: *mut bindings::inode,
     file: *mut bindings::file,
 ) -> c_int {
+    // No lock is held here, so that what is to be done at the last reference can be done at once.
     // SAFETY: The reference is that of the open file, which goes.
-    unsafe { bindings::fput((*file).private_data.cast()) };
+    unsafe { bindings::__fput_sync((*file).private_data.cast()) };
     0
 }
 
@@ -194,6 +219,43 @@ pub(super) unsafe extern "C" fn llseek(
     position
 }
 
+/// Passes `request` on to `lower`, if somebody waits for its end; else [`None`].
+///
+/// # Safety
+///
+/// The VFS has called an operation of an open file, whose lower file is `lower`, with `request`.
+unsafe fn pass_on(
+    request: *mut bindings::kiocb,
+    lower: *mut bindings::file,
+    operation: impl FnOnce() -> isize,
+) -> Option<isize> {
+    // SAFETY: The request is valid.
+    if unsafe { (*request).ki_complete }.is_some() {
+        return None;
+    }
+    // Who waits has the request for himself, and the lower file needs nothing else in it: it
+    // has the flags of ours.
+    // SAFETY: The request is valid.
+    let file = unsafe { core::mem::replace(&mut (*request).ki_filp, lower) };
+    let result = operation();
+    // SAFETY: As above.
+    unsafe { (*request).ki_filp = file };
+    Some(result)
+}
+
+/// Whether the lower file cannot do what the VFS believes that every file of ours can.
+///
+/// # Safety
+///
+/// `request` must be valid, and `lower` an open file.
+unsafe fn is_refused(request: *mut bindings::kiocb, lower: *mut bindings::file) -> bool {
+    // SAFETY: By the function's contract; an open file has operations.
+    unsafe {
+        (*request).ki_flags & bindings::IOCB_DONTCACHE != 0
+            && (*(*lower).f_op).fop_flags & bindings::FOP_DONTCACHE == 0
+    }
+}
+
 /// # Safety
 ///
 /// The VFS calls this with a request for an open file, and where its data go.
@@ -203,25 +265,21 @@ unsafe extern "C" fn read_iter(
 ) -> isize {
     // SAFETY: By the function's contract.
     let lower = unsafe { lower_file((*request).ki_filp) };
-    let mut inner = bindings::kiocb::default();
-    // SAFETY: All are valid.
-    let error = unsafe { bindings::kiocb_clone(&mut inner, request, lower) };
-    if error != 0 {
-        return error as isize;
-    }
-    // SAFETY: The request is valid.
-    if !unsafe { bindings::is_sync_kiocb(request) } {
-        let mut context = context(false);
-        // SAFETY: All are valid; the lower file is a backing file.
-        return unsafe {
-            bindings::backing_file_read_iter(lower, to, request, (*request).ki_flags, &mut context)
-        };
+    // SAFETY: Both are valid.
+    if unsafe { is_refused(request, lower) } {
+        return crate::errno::EOPNOTSUPP.error().to_errno() as isize;
     }
     // SAFETY: All are valid, and the call is synchronous.
-    let read = unsafe { bindings::vfs_iocb_iter_read(lower, &mut inner, to) };
-    // SAFETY: The request is valid.
-    unsafe { (*request).ki_pos = inner.ki_pos };
-    read
+    let read = || unsafe { bindings::vfs_iocb_iter_read(lower, request, to) };
+    // SAFETY: By the function's contract.
+    if let Some(read) = unsafe { pass_on(request, lower, read) } {
+        return read;
+    }
+    let mut context = context(false);
+    // SAFETY: All are valid; the lower file is a backing file.
+    unsafe {
+        bindings::backing_file_read_iter(lower, to, request, (*request).ki_flags, &mut context)
+    }
 }
 
 /// # Safety
@@ -235,33 +293,23 @@ unsafe extern "C" fn write_iter(
     let file = unsafe { (*request).ki_filp };
     // SAFETY: By the function's contract.
     let lower = unsafe { lower_file(file) };
-    let mut inner = bindings::kiocb::default();
-    // SAFETY: All are valid.
-    let error = unsafe { bindings::kiocb_clone(&mut inner, request, lower) };
-    if error != 0 {
-        return error as isize;
-    }
-    // SAFETY: The request is valid.
-    if !unsafe { bindings::is_sync_kiocb(request) } {
-        let mut context = context(true);
-        // SAFETY: All are valid; the lower file is a backing file.
-        return unsafe {
-            bindings::backing_file_write_iter(
-                lower,
-                from,
-                request,
-                (*request).ki_flags,
-                &mut context,
-            )
-        };
+    // SAFETY: Both are valid.
+    if unsafe { is_refused(request, lower) } {
+        return crate::errno::EOPNOTSUPP.error().to_errno() as isize;
     }
     // SAFETY: All are valid, and the call is synchronous.
-    let written = unsafe { bindings::vfs_iocb_iter_write(lower, &mut inner, from) };
-    // SAFETY: The request is valid.
-    unsafe { (*request).ki_pos = inner.ki_pos };
-    // SAFETY: Both are open.
-    unsafe { update_size(file, lower) };
-    written
+    let write = || unsafe { bindings::vfs_iocb_iter_write(lower, request, from) };
+    // SAFETY: By the function's contract.
+    if let Some(written) = unsafe { pass_on(request, lower, write) } {
+        // SAFETY: Both are open.
+        unsafe { update_size(file, lower) };
+        return written;
+    }
+    let mut context = context(true);
+    // SAFETY: All are valid; the lower file is a backing file.
+    unsafe {
+        bindings::backing_file_write_iter(lower, from, request, (*request).ki_flags, &mut context)
+    }
 }
 
 /// Calls `operation` with a synchronous request for `file` at `position`, and moves that on.
