@@ -31,7 +31,7 @@ fn full_name(group: &str, test: &str) -> String {
     format!("{group}/{test}")
 }
 
-/// The tests of each group whose full names contain `filter`.
+/// The tests of each group whose full names contain `filter`, or one of its parts between commas.
 fn selection(filter: &str) -> Vec<(Group, Vec<String>)> {
     suite::groups()
         .into_iter()
@@ -40,7 +40,10 @@ fn selection(filter: &str) -> Vec<(Group, Vec<String>)> {
                 .tests
                 .iter()
                 .map(|test| test.name.to_owned())
-                .filter(|test| full_name(group.name, test).contains(filter))
+                .filter(|test| {
+                    let name = full_name(group.name, test);
+                    filter.split(',').any(|part| name.contains(part))
+                })
                 .collect();
             if group.fleet.is_some() && !names.is_empty() {
                 names.push(CLOSING.to_owned());
