@@ -45,6 +45,7 @@ use crate::{
         inode,
     },
     validity::Validity,
+    view,
 };
 
 mod listing;
@@ -102,11 +103,48 @@ impl Directory {
         })
     }
 
+    /// This device's directory, if no other device has one.
+    fn only_local(&self) -> Option<&vfs::Path> {
+        match &*self.parts {
+            [Part::Local(path)] => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Makes a dentry stand on what its name is in the exported tree, if that is `file` or,
+    /// without one, nothing.
+    fn stand_if_same(
+        &self,
+        name: &[u8],
+        dentry: &Dentry,
+        file: Option<&vfs::Path>,
+    ) -> Result<bool> {
+        let parent = self.local().ok_or(EIO)?;
+        let entry = parent.lookup_entry(name)?;
+        let same = is_entry_of(&entry, file);
+        if same {
+            dentry.set_lower(parent, name, &entry)?;
+            if let Some(inode) = dentry.inode() {
+                inode.copy_lower_attributes();
+            }
+        }
+        Ok(same)
+    }
+
     fn remote(&self) -> impl Iterator<Item = (&Arc<Peer>, &Child)> {
         self.parts.iter().filter_map(|part| match part {
             Part::Local(_) => None,
             Part::Remote(peer, child) => Some((peer, &**child)),
         })
+    }
+}
+
+/// Whether an entry of the exported tree is `file`, or nothing if that is none.
+fn is_entry_of(entry: &Entry, file: Option<&vfs::Path>) -> bool {
+    match (entry.path(), file) {
+        (Some(path), Some(file)) => path.identity() == file.identity(),
+        (None, None) => true,
+        _ => false,
     }
 }
 
@@ -118,7 +156,9 @@ fn iget(sb: &SuperBlock<Hmdfs>, parts: KVec<Part>) -> Result<InodeRef> {
         None => return Err(ENOENT),
     };
     let key = Key::Merge(NEXT.fetch_add(1, Relaxed));
-    let node = Node::Merge(Directory { parts });
+    let directory = Directory { parts };
+    let is_alone = directory.only_local().is_some();
+    let node = Node::Merge(directory);
     match sb.iget5_locked(key.hash(), key.hash(), key, node)? {
         // The number was never used before.
         Found::Existing(_) => Err(ESTALE.into()),
@@ -129,6 +169,9 @@ fn iget(sb: &SuperBlock<Hmdfs>, parts: KVec<Part>) -> Result<InodeRef> {
                 nlink: 1,
                 ..attributes
             });
+            new.set_alone(is_alone);
+            // Also where nobody else can have it now, another device may get the parent directory.
+            new.set_time(Validity::NONE.as_time());
             new.set_inode_operations::<MergeOps>();
             new.set_directory_operations::<MergeOps>();
             new.unlock().ok_or(ENOMEM)
@@ -182,6 +225,19 @@ pub(crate) fn revalidate(
 ) -> Result<bool> {
     let directory = of(dir)?;
     let known = dentry.inode();
+    if directory.only_local().is_some() {
+        let Some(known) = known else {
+            return directory.stand_if_same(bytes, dentry, None);
+        };
+        let file = match known.data() {
+            Node::Merge(merged) => merged.only_local(),
+            _ => known.lower(),
+        };
+        return match file {
+            Some(file) => directory.stand_if_same(bytes, dentry, Some(file)),
+            None => Ok(false),
+        };
+    }
     if let Some(Node::Remote(node)) = known.map(Inode::data) {
         let regular = known.is_some_and(|inode| inode.file_type() == 0o100_000);
         let validity = Validity::from_time(dentry.time());
@@ -195,6 +251,15 @@ pub(crate) fn revalidate(
                 .is_some()
         {
             // Opening resolves the name again on its device.
+            return Ok(true);
+        }
+    }
+    if let (Some(inode), Some(Node::Merge(merged)), Some(_)) =
+        (known, known.map(Inode::data), directory.local())
+    {
+        let is_fresh = !intent.must_ask() && view::is_fresh(mount, inode.time(), intent);
+        if is_fresh && directory.stand_if_same(bytes, dentry, merged.local())? {
+            // What has changed about the name here was something else.
             return Ok(true);
         }
     }
@@ -220,7 +285,14 @@ pub(crate) fn revalidate(
             }
             same
         }
-        (Some(Meaning::Directory(parts)), Node::Merge(merged)) => merged.is_made_of(&parts),
+        (Some(Meaning::Directory(parts)), Node::Merge(merged)) => {
+            let same = merged.is_made_of(&parts);
+            if same && directory.local().is_some() {
+                known.set_time(validity.as_time());
+                return directory.stand_if_same(bytes, dentry, merged.local());
+            }
+            same
+        }
         _ => false,
     };
     if valid {
@@ -233,6 +305,26 @@ pub(crate) fn revalidate(
 fn stand_on(directory: &Directory, name: &[u8], dentry: &Dentry, path: vfs::Path) -> Result {
     let parent = directory.local().ok_or(EIO)?;
     dentry.set_lower(parent, name, &Entry::from(path))
+}
+
+/// Looks up a name where only this device has the directory: nobody else is asked, nor ever about
+/// what is below it.
+fn lookup_local(
+    sb: &SuperBlock<Hmdfs>,
+    parent: &vfs::Path,
+    dentry: InLookup<'_, Hmdfs>,
+) -> Result<Spliced<Hmdfs>> {
+    let entry = parent.lookup_entry(dentry.name().as_bytes())?;
+    let inode = match entry.path() {
+        Some(path) if path.is_dir() => {
+            let mut parts = KVec::new();
+            parts.push(Part::Local(path), GFP_KERNEL)?;
+            Some(iget(sb, parts)?)
+        }
+        Some(path) => Some(local::iget(sb, path)?),
+        None => None,
+    };
+    dentry.splice_lower(inode, parent, &entry)
 }
 
 /// Operations of merged directories.
@@ -254,6 +346,9 @@ impl Operations<Hmdfs> for MergeOps {
         let sb = dir.super_block();
         let mount = sb.data();
         let directory = of(dir)?;
+        if let Some(parent) = directory.only_local() {
+            return lookup_local(sb, parent, dentry);
+        }
         let validity = mount.ask().validity.as_time();
         match find(&mount, directory, dentry.name().as_bytes())? {
             Some(Meaning::Local(path)) => {
@@ -265,7 +360,17 @@ impl Operations<Hmdfs> for MergeOps {
                 dentry.splice_alias(Some(inode::iget(sb, &peer, &child)?), validity)
             }
             Some(Meaning::Directory(parts)) => {
-                dentry.splice_alias(Some(iget(sb, parts)?), validity)
+                let inode = iget(sb, parts)?;
+                let Some(parent) = directory.local() else {
+                    return dentry.splice_alias(Some(inode), validity);
+                };
+                let entry = parent.lookup_entry(dentry.name().as_bytes())?;
+                if !is_entry_of(&entry, of(&inode)?.local()) {
+                    // Somebody has just changed it.
+                    return Err(ESTALE.into());
+                }
+                inode.set_time(validity);
+                dentry.splice_lower(Some(inode), parent, &entry)
             }
             // That there is no such name is not remembered: it may be made at any moment.
             None => dentry.splice_alias(None, Validity::NONE.as_time()),

@@ -194,12 +194,17 @@ fn list_devices(mount: &Mount, inode: &Inode, context: &mut Context<'_, Hmdfs>) 
 /// Operations of all dentries of a mount.
 pub(crate) struct DentryOps;
 
+/// Whether what a peer told and gave this time is used without asking again.
+pub(crate) fn is_fresh(mount: &Mount, time: usize, intent: Intent) -> bool {
+    let validity = Validity::from_time(time);
+    // What is opened is as it is at its owner now, and what must not exist does not exist there.
+    let must_ask = (intent.is_open() || intent.is_exclusive()) && validity.is_lease();
+    !must_ask && validity.holds(mount.peers.generation())
+}
+
 impl dentry::Operations<Hmdfs> for DentryOps {
     fn is_fresh(mount: ArcBorrow<'_, Mount>, time: usize, intent: Intent) -> bool {
-        let validity = Validity::from_time(time);
-        // What is opened is as it is at its owner now, and what must not exist does not exist there.
-        let must_ask = (intent.is_open() || intent.is_exclusive()) && validity.is_lease();
-        !must_ask && validity.holds(mount.peers.generation())
+        is_fresh(&mount, time, intent)
     }
 
     fn revalidate(dir: &Inode, name: &[u8], dentry: &Dentry, intent: Intent) -> Result<bool> {

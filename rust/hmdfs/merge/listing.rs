@@ -2,9 +2,13 @@
 
 //! Open merged directories.
 
-use hmdfs_kapi::fs::{
-    directory::Context,
-    file::{DirectoryOperations, File},
+use hmdfs_kapi::{
+    cred::prepare_creds,
+    fs::{
+        directory::Context,
+        file::{DirectoryOperations, File},
+    },
+    vfs::DirectoryFile,
 };
 use kernel::{
     new_mutex,
@@ -15,22 +19,52 @@ use kernel::{
 use super::{of, snapshot::Snapshot, MergeOps};
 use crate::{mount::Hmdfs, node::Inode};
 
-/// An open merged directory: the whole list, as it was when listing began, so that positions stay
-/// right while devices come and go. Position 2 is the first name, after "." and "..".
+/// An open merged directory.
 #[pin_data]
 pub(crate) struct Listing {
     #[pin]
-    snapshot: Mutex<Option<Snapshot>>,
+    open: Mutex<Open>,
+}
+
+struct Open {
+    /// This device's directory, if it has one.
+    local: Option<DirectoryFile>,
+    /// Where names come from, from the beginning to the end of a listing.
+    source: Option<Source>,
+}
+
+enum Source {
+    /// This device's directory, which is all there is.
+    Local,
+    /// The whole list, as it was when listing began, so that positions stay right while devices
+    /// come and go. Position 2 is the first name, after "." and "..".
+    Snapshot(Snapshot),
+}
+
+impl Source {
+    fn begin(inode: &Inode) -> Result<Self> {
+        let directory = of(inode)?;
+        if directory.only_local().is_some() {
+            return Ok(Source::Local);
+        }
+        let mount = inode.super_block().data();
+        Snapshot::collect(&mount, directory).map(Source::Snapshot)
+    }
 }
 
 impl DirectoryOperations<Hmdfs> for MergeOps {
     type Private = Arc<Listing>;
 
-    fn open(_inode: &Inode, _file: &File<Hmdfs>) -> Result<Arc<Listing>> {
+    fn open(inode: &Inode, _file: &File<Hmdfs>) -> Result<Arc<Listing>> {
+        let local = match of(inode)?.local() {
+            Some(path) => Some(DirectoryFile::open(path, &*prepare_creds()?)?),
+            None => None,
+        };
+        let source = None;
         Arc::pin_init(
             pin_init!(Listing {
-                // Held while devices are asked; only the readers of this open file wait.
-                snapshot <- new_mutex!(None, "hmdfs::merge::Listing"),
+                // Held while devices are asked; only the users of this open file wait.
+                open <- new_mutex!(Open { local, source }, "hmdfs::merge::Listing"),
             }),
             GFP_KERNEL,
         )
@@ -41,19 +75,29 @@ impl DirectoryOperations<Hmdfs> for MergeOps {
         listing: ArcBorrow<'_, Listing>,
         context: &mut Context<'_, Hmdfs>,
     ) -> Result {
+        let mut open = listing.open.lock();
+        let open = &mut *open;
         // Rewinding asks again, as POSIX wants of rewinddir().
-        let rewound = context.position() == 0;
+        if context.position() == 0 {
+            open.source = None;
+            if let Some(local) = &mut open.local {
+                local.seek(0)?;
+            }
+        }
+        let source = match &mut open.source {
+            Some(source) => source,
+            none => none.insert(Source::begin(inode)?),
+        };
+        let snapshot = match source {
+            Source::Local => {
+                let local = open.local.as_mut().ok_or(EIO)?;
+                return context.iterate(local);
+            }
+            Source::Snapshot(snapshot) => snapshot,
+        };
         if !context.emit_dots() {
             return Ok(());
         }
-        let mut current = listing.snapshot.lock();
-        if rewound {
-            *current = None;
-        }
-        let snapshot = match &mut *current {
-            Some(snapshot) => snapshot,
-            none => none.insert(Snapshot::collect(&inode.super_block().data(), of(inode)?)?),
-        };
         loop {
             let index = usize::try_from(context.position().saturating_sub(2))?;
             let Some((name, ino, file_type)) = snapshot.get(index) else {
@@ -63,6 +107,14 @@ impl DirectoryOperations<Hmdfs> for MergeOps {
                 return Ok(());
             }
             context.set_position(context.position().saturating_add(1));
+        }
+    }
+
+    fn fsync(_inode: &Inode, listing: ArcBorrow<'_, Listing>, _data_only: bool) -> Result {
+        // What other devices have in it is stored by the changes themselves.
+        match &listing.open.lock().local {
+            Some(local) => local.fsync(),
+            None => Ok(()),
         }
     }
 }

@@ -302,7 +302,7 @@ impl DirectoryOperations<Hmdfs> for DirectoryOps {
         listing.iterate(&inode.super_block().data(), inode, of(inode)?, context)
     }
 
-    fn fsync(inode: &Inode, data_only: bool) -> Result {
+    fn fsync(inode: &Inode, _listing: ArcBorrow<'_, Listing>, data_only: bool) -> Result {
         names::fsync(inode, data_only)
     }
 }

@@ -13,7 +13,10 @@ use core::{
 use hmdfs_bindings as bindings;
 use kernel::{
     prelude::*,
-    sync::aref::{ARef, AlwaysRefCounted},
+    sync::{
+        aref::{ARef, AlwaysRefCounted},
+        rcu,
+    },
     types::Opaque,
 };
 
@@ -91,8 +94,14 @@ impl<F: FileSystem> Dentry<F> {
         name
     }
 
-    /// Remembers a number for [`Operations::is_fresh`].
+    /// Remembers a number for [`Operations::is_fresh`]. A dentry that stands on a lower one has no
+    /// room for it: whether it is right is found out anew then.
     pub fn set_time(&self, time: usize) {
+        let time = if self.has_lower() {
+            stack::dentry::NEVER
+        } else {
+            time
+        };
         // SAFETY: The field is the file system's; readers take it as it comes.
         unsafe { (&raw mut (*self.as_raw()).d_time).write_volatile(time) };
     }
@@ -165,9 +174,13 @@ impl<F: FileSystem> Dentry<F> {
 ///
 /// The VFS does not limit names: of one that is longer than 255 bytes there are 256 here, so that
 /// it is seen to be too long.
+///
+/// # Invariants
+///
+/// The first `length` bytes are initialised.
 pub struct Name {
     length: u16,
-    bytes: [u8; 256],
+    bytes: [MaybeUninit<u8>; 256],
 }
 
 impl Name {
@@ -176,22 +189,23 @@ impl Name {
     /// `name.name` must be valid for `name.len` bytes.
     unsafe fn from_qstr(name: &bindings::qstr) -> Self {
         // SAFETY: The union is made of plain numbers.
-        let length = unsafe { name.__bindgen_anon_1.__bindgen_anon_1.len }.min(256) as usize;
-        let mut bytes = [0; 256];
-        // SAFETY: By the function's contract.
-        let source = unsafe { core::slice::from_raw_parts(name.name, length) };
-        if let Some(target) = bytes.get_mut(..length) {
-            target.copy_from_slice(source);
+        let length = unsafe { name.__bindgen_anon_1.__bindgen_anon_1.len }.min(256) as u16;
+        let mut bytes = [MaybeUninit::uninit(); 256];
+        // SAFETY: The source is valid by the function's contract, the target has room for 256.
+        unsafe {
+            bytes
+                .as_mut_ptr()
+                .cast::<u8>()
+                .copy_from_nonoverlapping(name.name, length.into());
         }
-        Self {
-            length: length as u16,
-            bytes,
-        }
+        // INVARIANT: Just copied.
+        Self { length, bytes }
     }
 
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length.into()).unwrap_or(&[])
+        // SAFETY: By the type invariant.
+        unsafe { core::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.length.into()) }
     }
 }
 
@@ -232,23 +246,13 @@ impl<'a, F: FileSystem> InLookup<'a, F> {
     /// C: `d_splice_alias`. `time` is given to the dentry that the name gets.
     pub fn splice_alias(self, inode: Option<inode::Ref<F>>, time: usize) -> Result<Spliced<F>> {
         self.0.set_time(time);
-        let inode = inode.map_or(ptr::null_mut(), |inode| inode.into_raw());
-        // SAFETY: The dentry is unhashed or in lookup, as the VFS gives it to `lookup`; the
-        // reference to the inode is taken over.
-        let alias = kernel::error::from_err_ptr(unsafe {
-            bindings::d_splice_alias(inode, self.0.as_raw())
-        })?;
-        let alias = NonNull::new(alias.cast::<Dentry<F>>())
-            // SAFETY: An alias comes with a reference.
-            .map(|alias| unsafe { ARef::from_raw(alias) });
-        if let Some(alias) = &alias {
+        let spliced = self.splice(inode)?;
+        if let Some(alias) = &spliced.0 {
             alias.set_time(time);
         }
-        Ok(Spliced(alias))
+        Ok(spliced)
     }
-}
 
-impl<F: FileSystem> InLookup<'_, F> {
     /// Completes the lookup of a name that stands on `lower`, which the name was found to be in
     /// `parent`; see [`Dentry::set_lower`].
     pub fn splice_lower(
@@ -259,12 +263,24 @@ impl<F: FileSystem> InLookup<'_, F> {
     ) -> Result<Spliced<F>> {
         let name = self.name();
         self.0.set_lower(parent, name.as_bytes(), lower)?;
-        let time = self.0.time();
-        let spliced = self.splice_alias(inode, time)?;
+        let spliced = self.splice(inode)?;
         if let Some(alias) = &spliced.0 {
             alias.set_lower(parent, name.as_bytes(), lower)?;
         }
         Ok(spliced)
+    }
+
+    fn splice(self, inode: Option<inode::Ref<F>>) -> Result<Spliced<F>> {
+        let inode = inode.map_or(ptr::null_mut(), |inode| inode.into_raw());
+        // SAFETY: The dentry is unhashed or in lookup, as the VFS gives it to `lookup`; the
+        // reference to the inode is taken over.
+        let alias = kernel::error::from_err_ptr(unsafe {
+            bindings::d_splice_alias(inode, self.0.as_raw())
+        })?;
+        let alias = NonNull::new(alias.cast::<Dentry<F>>())
+            // SAFETY: An alias comes with a reference.
+            .map(|alias| unsafe { ARef::from_raw(alias) });
+        Ok(Spliced(alias))
     }
 }
 
@@ -310,7 +326,11 @@ impl<'a, F: FileSystem> Negative<'a, F> {
         // SAFETY: The dentry is valid, and its directory is locked.
         unsafe { bindings::d_drop(self.0.as_raw()) };
         let time = self.0.time();
-        InLookup(self.0, Intent(0)).splice_alias(Some(inode), time)
+        let spliced = InLookup(self.0, Intent(0)).splice(Some(inode))?;
+        if let Some(alias) = &spliced.0 {
+            alias.set_time(time);
+        }
+        Ok(spliced)
     }
 }
 
@@ -376,8 +396,10 @@ impl Intent {
 
 /// Operations of dentries; C: `struct dentry_operations`.
 pub trait Operations<F: FileSystem>: 'static {
-    /// Whether a dentry with this time (see [`Dentry::set_time`]) may be used without asking, for
-    /// what the path walk intends.
+    /// Whether a dentry with this time may be used without asking, for what the path walk intends.
+    ///
+    /// The time is that of the dentry ([`Dentry::set_time`]), or of the inode ([`Inode::set_time`])
+    /// when the dentry stands on a lower one; see [`super::stack`].
     ///
     /// Called in an RCU walk too: must not sleep.
     fn is_fresh(
@@ -415,25 +437,52 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         dentry: *mut bindings::dentry,
         flags: c_uint,
     ) -> c_int {
-        // SAFETY: The dentry is valid, if only for an RCU read-side section.
-        let unchanged =
-            unsafe { stack::dentry::is_unchanged(dentry, flags & bindings::LOOKUP_RCU != 0) };
-        if unchanged == Some(true) && flags & bindings::LOOKUP_REVAL == 0 {
+        const RCU_WALK: c_uint = bindings::LOOKUP_RCU;
+        // A path walk comes here for every component, so nothing is called for a local name.
+        if flags & (RCU_WALK | bindings::LOOKUP_REVAL) == RCU_WALK {
+            // SAFETY: The dentry is valid for the RCU read-side section of the walk.
+            if unsafe { stack::dentry::is_right(dir, dentry) } {
+                return 1;
+            }
+        }
+        // SAFETY: By the function's contract.
+        unsafe { Self::d_revalidate_all(dir, name, dentry, flags) }
+    }
+
+    /// # Safety
+    ///
+    /// As for `d_revalidate`.
+    #[inline(never)]
+    unsafe fn d_revalidate_all(
+        dir: *mut bindings::inode,
+        name: *const bindings::qstr,
+        dentry: *mut bindings::dentry,
+        flags: c_uint,
+    ) -> c_int {
+        let in_rcu_walk = flags & bindings::LOOKUP_RCU != 0;
+        let is_fresh = |time| {
+            // SAFETY: A dentry refers to its superblock, whose data are freed only a grace period
+            // after the last dentry.
+            let data = unsafe { super::SuperBlock::<F>::from_raw((*dentry).d_sb) }.data();
+            T::is_fresh(data, time, Intent(flags))
+        };
+        let unchanged = {
+            // Another walk that is not in RCU mode may replace the lower dentry.
+            let _rcu = (!in_rcu_walk).then(rcu::read_lock);
+            // SAFETY: The dentry is valid for the RCU read-side section.
+            unsafe { stack::dentry::is_unchanged(dentry) }
+        };
+        let is_right = match unchanged {
+            // SAFETY: The dentry is valid, if only for an RCU read-side section.
+            Some(true) => unsafe { stack::dentry::time(dir, dentry) }.is_none_or(is_fresh),
+            Some(false) => false,
+            // SAFETY: As above; the field is a plain number.
+            None => is_fresh(unsafe { (&raw const (*dentry).d_time).read_volatile() }),
+        };
+        if is_right && flags & bindings::LOOKUP_REVAL == 0 {
             return 1;
         }
-        // SAFETY: The dentry is valid, if only for an RCU read-side section; the field is a plain
-        // number.
-        let time = unsafe { (&raw const (*dentry).d_time).read_volatile() };
-        // SAFETY: A dentry refers to its superblock, whose data are freed only a grace period
-        // after the last dentry.
-        let data = unsafe { super::SuperBlock::<F>::from_raw((*dentry).d_sb) }.data();
-        if unchanged.is_none()
-            && flags & bindings::LOOKUP_REVAL == 0
-            && T::is_fresh(data, time, Intent(flags))
-        {
-            return 1;
-        }
-        if flags & bindings::LOOKUP_RCU != 0 {
+        if in_rcu_walk {
             return -(bindings::ECHILD as c_int);
         }
         // SAFETY: Not in an RCU walk, so references are held. The name may be followed by

@@ -7,8 +7,10 @@
 use core::marker::PhantomData;
 
 use hmdfs_bindings as bindings;
+use kernel::error::Result;
 
 use super::{context::FileSystem, Dentry, File};
+use crate::vfs::DirectoryFile;
 
 /// Type of an entry as in `d_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +92,12 @@ impl<'a, F: FileSystem> Context<'a, F> {
             self.raw.pos = 2;
         }
         true
+    }
+
+    /// Lists another directory in place of this one, with its positions, and "." and "..".
+    pub fn iterate(&mut self, other: &mut DirectoryFile) -> Result {
+        // SAFETY: The context is valid.
+        unsafe { other.iterate_into(self.raw) }
     }
 
     /// The dentry of the directory.

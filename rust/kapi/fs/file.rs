@@ -85,8 +85,12 @@ pub trait DirectoryOperations<F: FileSystem>: 'static {
 
     /// Brings the names in the directory to stable storage; `data_only` as in `fdatasync(2)`. No
     /// lock is held; may sleep.
-    fn fsync(inode: &Inode<F>, data_only: bool) -> Result {
-        let _ = (inode, data_only);
+    fn fsync(
+        inode: &Inode<F>,
+        private: <Self::Private as ForeignOwnable>::Borrowed<'_>,
+        data_only: bool,
+    ) -> Result {
+        let _ = (inode, private, data_only);
         Ok(())
     }
 }
@@ -166,7 +170,9 @@ impl<F: FileSystem, T: DirectoryOperations<F>> DirectoryVtable<F, T> {
         from_result(|| {
             // SAFETY: By the function's contract.
             let file = unsafe { File::<F>::from_raw(file) };
-            T::fsync(file.inode(), data_only != 0)?;
+            // SAFETY: `open` has set it, and `release` comes later.
+            let private = unsafe { T::Private::borrow((*file.as_raw()).private_data) };
+            T::fsync(file.inode(), private, data_only != 0)?;
             Ok(0)
         })
     }

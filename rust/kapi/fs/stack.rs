@@ -56,7 +56,14 @@ pub(crate) struct Stacked {
     path: Option<vfs::Path>,
     inode: *mut bindings::inode,
     idmap: *mut bindings::mnt_idmap,
+    /// See [`Inode::set_time`]. Read and written as a whole.
+    time: usize,
+    /// See [`Inode::set_alone`]. Read and written as a whole.
+    alone: bool,
 }
+
+/// The time of a new inode: its dentries are right while the lower ones are.
+const ALWAYS: usize = usize::MAX;
 
 impl Stacked {
     /// Prepares a new inode.
@@ -70,6 +77,8 @@ impl Stacked {
             (&raw mut (*this).path).write(None);
             (*this).inode = ptr::null_mut();
             (*this).idmap = ptr::null_mut();
+            (*this).time = ALWAYS;
+            (*this).alone = false;
         }
     }
 
@@ -136,6 +145,29 @@ impl<F: FileSystem> Inode<F> {
         unsafe { lower(self.as_raw()) }.ok()
     }
 
+    /// Remembers a number for [`super::dentry::Operations::is_fresh`], for the dentry of this inode
+    /// when it stands on a lower one; see [`dentry`]. For directories, which have one dentry only.
+    pub fn set_time(&self, time: usize) {
+        let this = self.as_raw().cast::<Stacked>();
+        // SAFETY: The inode is valid; readers take the field as it comes.
+        unsafe { (&raw mut (*this).time).write_volatile(time) };
+    }
+
+    /// What [`Inode::set_time`] has set last.
+    pub fn time(&self) -> usize {
+        let this = self.as_raw().cast::<Stacked>();
+        // SAFETY: The inode is valid; the field is read as a whole.
+        unsafe { (&raw const (*this).time).read_volatile() }
+    }
+
+    /// Says whether the names in this directory are those in the lower one and no others, so that
+    /// a dentry that stands on a lower one is right while that is.
+    pub fn set_alone(&self, alone: bool) {
+        let this = self.as_raw().cast::<Stacked>();
+        // SAFETY: As in `set_time`.
+        unsafe { (&raw mut (*this).alone).write_volatile(alone) };
+    }
+
     /// Copies the attributes that the VFS keeps in inodes from the lower inode.
     pub fn copy_lower_attributes(&self) {
         // SAFETY: A reference is held, so both inodes are valid.
@@ -169,6 +201,7 @@ impl<F: FileSystem> New<F> {
             // INVARIANT: They are those of `path`.
             (*this).path = Some(path);
         }
+        self.set_alone(true);
         // SAFETY: Both inodes are valid.
         unsafe { copy_attributes(inode) };
         // SAFETY: Both inodes are valid, the new one is ours alone.

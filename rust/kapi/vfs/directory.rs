@@ -81,6 +81,21 @@ impl DirectoryFile {
     }
 }
 
+impl DirectoryFile {
+    /// Lists entries into `context`, from its position on; C: `iterate_dir`.
+    ///
+    /// # Safety
+    ///
+    /// `context` must be valid.
+    pub(crate) unsafe fn iterate_into(&mut self, context: *mut bindings::dir_context) -> Result {
+        let file = self.0.as_raw();
+        // SAFETY: By the function's contract; `self` is exclusive, and with it the position.
+        unsafe { (*file).f_pos = (*context).pos };
+        // SAFETY: The file is valid, and the context by the function's contract.
+        to_result(unsafe { bindings::iterate_dir(file, context) })
+    }
+}
+
 #[repr(C)]
 struct Context<F> {
     inner: bindings::dir_context,

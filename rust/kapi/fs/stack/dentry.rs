@@ -11,16 +11,20 @@
 //! the number. So it is one comparison to see that a name is still right, and a
 //! path walk in RCU mode can make it: dentries are freed by RCU, and a dentry gives
 //! up its lower one only after it was taken out of the hash table.
+//!
+//! That is all that counts in a directory whose names are the lower ones and no others
+//! ([`Inode::set_alone`](crate::fs::Inode::set_alone)). Elsewhere, a name for which there is nothing
+//! below may exist all the same, and a directory be more than the lower one: the
+//! inode's time ([`Inode::set_time`](crate::fs::Inode::set_time)) must be fresh, too, or zero where
+//! there is no inode.
 
 use hmdfs_bindings as bindings;
 use kernel::{
     prelude::*,
-    sync::{
-        atomic::{Atomic, Full},
-        rcu,
-    },
+    sync::atomic::{Atomic, Full},
 };
 
+use super::{Stacked, ALWAYS};
 use crate::{
     fs::{
         context::FileSystem,
@@ -30,19 +34,15 @@ use crate::{
 };
 
 /// A number that no sequence number is equal to, because those are even.
-const NEVER: c_ulong = 1;
+pub(in crate::fs) const NEVER: usize = 1;
 
 /// Whether the lower name is as it was; `None` when the dentry stands on none.
 ///
 /// # Safety
 ///
-/// `dentry` must be valid, if only for an RCU read-side section.
-pub(in crate::fs) unsafe fn is_unchanged(
-    dentry: *mut bindings::dentry,
-    in_rcu_walk: bool,
-) -> Option<bool> {
-    // Another walk that is not in RCU mode may replace the lower dentry.
-    let _rcu = (!in_rcu_walk).then(rcu::read_lock);
+/// `dentry` must be valid, and the call in an RCU read-side section.
+#[inline]
+pub(in crate::fs) unsafe fn is_unchanged(dentry: *mut bindings::dentry) -> Option<bool> {
     // SAFETY: By the function's contract.
     let lower = unsafe { (&raw const (*dentry).d_fsdata).read_volatile() };
     if lower.is_null() {
@@ -55,6 +55,49 @@ pub(in crate::fs) unsafe fn is_unchanged(
     // read-side section began, and then it is freed after the section ends.
     let now = unsafe { (&raw const (*lower).d_seq.seqcount.sequence).read_volatile() };
     Some(now as c_ulong == seen)
+}
+
+/// The time that counts for a dentry whose lower name is as it was; `None` when nothing else
+/// counts.
+///
+/// # Safety
+///
+/// `dir` must be an inode of ours and `dentry` a name in it, both valid if only for an RCU read-side
+/// section.
+#[inline]
+pub(in crate::fs) unsafe fn time(
+    dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+) -> Option<usize> {
+    // SAFETY: By the function's contract; the field is read as a whole.
+    if unsafe { (&raw const (*dir.cast::<Stacked>()).alone).read_volatile() } {
+        return None;
+    }
+    // SAFETY: By the function's contract; the field is read as a whole.
+    let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
+    if inode.is_null() {
+        return Some(0);
+    }
+    // SAFETY: The memory of an inode is freed an RCU grace period after its last dentry gave it
+    // up; where there is no RCU read-side section, the dentry is referred to.
+    let time = unsafe { (&raw const (*inode.cast::<Stacked>()).time).read_volatile() };
+    (time != ALWAYS).then_some(time)
+}
+
+/// Whether a dentry is right because the lower name is as it was, and nothing else counts.
+///
+/// # Safety
+///
+/// As for [`time`], in an RCU read-side section.
+#[inline]
+pub(in crate::fs) unsafe fn is_right(
+    dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+) -> bool {
+    // SAFETY: By the function's contract.
+    let unchanged = unsafe { is_unchanged(dentry) };
+    // SAFETY: As above.
+    unchanged == Some(true) && unsafe { time(dir, dentry) }.is_none()
 }
 
 /// C: `dentry_operations.d_release`.
@@ -88,6 +131,13 @@ pub(in crate::fs) unsafe extern "C" fn delete(dentry: *const bindings::dentry) -
 }
 
 impl<F: FileSystem> Dentry<F> {
+    /// Whether the dentry stands on a lower one.
+    pub fn has_lower(&self) -> bool {
+        // SAFETY: The field is read and written as a whole.
+        let lower = unsafe { (&raw const (*self.as_raw()).d_fsdata).read_volatile() };
+        !lower.is_null()
+    }
+
     /// Makes the dentry stand on `lower`, which `name` in `parent` was found to be. The dentry is
     /// right while it is so; see [`super::super::dentry::Operations`].
     ///

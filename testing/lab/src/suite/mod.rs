@@ -18,6 +18,7 @@ mod mount_sources;
 mod mounting;
 mod names;
 mod outage;
+mod own;
 mod policy;
 mod remote;
 mod remote_attributes;
@@ -84,6 +85,7 @@ pub fn groups() -> Vec<Group> {
         round_trips::GROUP,
         writing::GROUP,
         exercise::GROUP,
+        own::GROUP,
         merged::GROUP,
         names::GROUP,
         names::changes::GROUP,

@@ -718,7 +718,7 @@ fn directories_reach_the_disk(fleet: &mut Fleet) -> Result<()> {
 }
 
 /// Runs `work` as an ordinary user.
-fn as_user<T: Send>(uid: u32, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+pub(super) fn as_user<T: Send>(uid: u32, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         scope
             .spawn(|| {
