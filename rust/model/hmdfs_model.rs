@@ -22,4 +22,6 @@ pub mod content;
 pub mod handle;
 pub mod link;
 pub mod names;
+pub mod replay;
 pub mod security;
+pub mod slots;
