@@ -57,6 +57,26 @@ impl<'a> RequestWriter<'a> {
     }
 }
 
+/// Bytes of the body of a request up to the end of its first operation, when that is
+/// [`Operation::Once`].
+pub const ONCE_SIZE: usize = 15;
+
+/// The first bytes of the request `body`, which begins with [`Operation::Once`], with this slot
+/// and number in the place of what is there.
+pub fn numbered(body: &[u8], slot: u16, sequence: u64) -> Result<[u8; ONCE_SIZE]> {
+    let once = Operation::Once { slot, sequence };
+    let beginning = body.first_chunk::<ONCE_SIZE>().ok_or(Error::Truncated)?;
+    if body.get(2) != Some(&once.code()) {
+        return Err(Error::Misplaced);
+    }
+    let mut numbered = [0; ONCE_SIZE];
+    let mut encoder = Encoder::new(&mut numbered);
+    encoder.bytes(beginning)?;
+    encoder.patch(5, &slot.to_le_bytes())?;
+    encoder.patch(7, &sequence.to_le_bytes())?;
+    Ok(numbered)
+}
+
 /// Reads the body of a compound request.
 ///
 /// Iteration ends after the announced number of operations or at the first

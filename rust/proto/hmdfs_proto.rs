@@ -33,7 +33,7 @@ pub mod outcome;
 pub use attributes::{Attributes, FileSystem, Timestamp};
 pub use changes::{Allocate, AllocateMode, RenameFlags, SetAttributes, SetMode, SetTime};
 pub use codec::{Decoder, Encoder};
-pub use compound::{ReplyReader, ReplyWriter, RequestReader, RequestWriter};
+pub use compound::{numbered, ReplyReader, ReplyWriter, RequestReader, RequestWriter, ONCE_SIZE};
 pub use directory::Entry;
 pub use error::{Error, Result, Status};
 pub use handle::{Handle, Identity};

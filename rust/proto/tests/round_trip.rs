@@ -52,6 +52,25 @@ proptest! {
     }
 
     #[test]
+    fn a_compound_is_numbered_when_it_is_sent(
+        slot in 0..hmdfs_proto::MAX_REQUESTS,
+        sequence in 1..=u64::MAX,
+        rest in vec(operations(), 0..30),
+    ) {
+        let with = |slot, sequence| {
+            let mut all = vec![Operation::Once { slot, sequence }];
+            all.extend(&rest);
+            encode_request(&all)
+        };
+        let mut body = with(0, 0);
+        let numbered = hmdfs_proto::numbered(&body, slot, sequence).unwrap();
+        body[..numbered.len()].copy_from_slice(&numbered);
+        prop_assert_eq!(body, with(slot, sequence));
+        let other = encode_request(&rest);
+        prop_assert!(hmdfs_proto::numbered(&other, slot, sequence).is_err());
+    }
+
+    #[test]
     fn requests_survive(
         name in names(),
         once in proptest::option::of(onces()),
