@@ -21,6 +21,7 @@ pub struct Plan {
     line: Line,
     policies: Vec<(&'static str, &'static str, &'static str, u32)>,
     options: Vec<(&'static str, Option<&'static str>)>,
+    addresses: Vec<(&'static str, &'static str, String)>,
 }
 
 impl Plan {
@@ -37,6 +38,7 @@ impl Plan {
             line: Line::default(),
             policies: Vec::new(),
             options: Vec::new(),
+            addresses: Vec::new(),
         }
     }
 
@@ -62,6 +64,22 @@ impl Plan {
     ) -> Self {
         self.policies.push((owner, peer, access, level));
         self
+    }
+
+    /// Where `device` believes `peer` to be, if not where it is.
+    pub fn address(mut self, device: &'static str, peer: &'static str, address: String) -> Self {
+        self.addresses.push((device, peer, address));
+        self
+    }
+
+    fn believed_address(&self, device: &str, peer: &str, number: u32) -> String {
+        self.addresses
+            .iter()
+            .find(|address| address.0 == device && address.1 == peer)
+            .map_or_else(
+                || format!("{}:{PORT}", Network::address(number)),
+                |address| address.2.clone(),
+            )
     }
 
     fn allowed(&self, owner: &str, peer: &str) -> (&'static str, u32) {
@@ -106,7 +124,7 @@ impl Plan {
                         id: id.clone(),
                         number,
                         name: peer.name().to_owned(),
-                        address: format!("{}:{PORT}", Network::address(number)),
+                        address: self.believed_address(owner.name(), peer.name(), number),
                         access,
                         level,
                     }

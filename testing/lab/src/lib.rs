@@ -21,6 +21,7 @@ pub mod net;
 pub mod netns;
 pub mod process;
 pub mod random;
+pub mod relay;
 pub mod runner;
 pub mod sample;
 pub mod shell;

@@ -53,11 +53,26 @@ impl Namespace {
     /// Runs `work` in a thread that lives in this namespace. Mounts and sockets
     /// that it makes, and programs that it starts, belong to the namespace.
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let path = PathBuf::from(FOLDER).join(&self.name);
+        self.entrance().enter(work)
+    }
+
+    /// The way in, for a thread that may outlive the namespace.
+    pub fn entrance(&self) -> Entrance {
+        Entrance(PathBuf::from(FOLDER).join(&self.name))
+    }
+}
+
+/// The way into a namespace.
+pub struct Entrance(PathBuf);
+
+impl Entrance {
+    /// As [`Namespace::enter`].
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let path = &self.0;
         thread::scope(|scope| {
             scope
                 .spawn(move || {
-                    let namespace = File::open(&path)
+                    let namespace = File::open(path)
                         .with_context(|| format!("cannot open {}", path.display()))?;
                     move_into_link_name_space(
                         std::os::fd::AsFd::as_fd(&namespace),
