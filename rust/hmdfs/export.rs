@@ -23,9 +23,12 @@ mod handles;
 mod kunit;
 mod label;
 mod names;
+mod replay;
 mod set;
 mod write;
 mod writers;
+
+use core::ops::Deref;
 
 use hmdfs_kapi::{
     cred,
@@ -42,6 +45,8 @@ use kernel::{
     sync::{aref::ARef, Arc},
 };
 
+pub(crate) use replay::Replay;
+
 use files::OpenFiles;
 use handles::Handles;
 use writers::Writers;
@@ -53,6 +58,10 @@ pub(crate) trait Client {
 
     /// How far the device is trusted, 1 to 5, if that is known.
     fn level(&self) -> Option<u8>;
+
+    /// What the device had executed, and in which of its epochs it sent the request; nothing if
+    /// its requests are not numbered.
+    fn replay(&self) -> Option<(&Replay, u64)>;
 }
 
 /// The answer to a request.
@@ -60,9 +69,39 @@ pub(crate) struct Response {
     /// How the whole message ended; when not [`proto::Status::Ok`], there is no body.
     pub(crate) status: proto::Status,
     /// The body of the reply, written by [`proto::ReplyWriter`].
-    pub(crate) body: KVVec<u8>,
+    pub(crate) body: Body,
     /// The data of the reply.
     pub(crate) data: Option<PageRun>,
+}
+
+/// The body of an answer.
+pub(crate) enum Body {
+    /// One that is sent once.
+    Own(KVVec<u8>),
+    /// One that may have to be sent again.
+    Kept(Arc<KVVec<u8>>),
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Body::Own(body) => body,
+            Body::Kept(body) => body,
+        }
+    }
+}
+
+impl Response {
+    /// The answer to a request that was not begun with.
+    fn failed(status: proto::Status) -> Self {
+        Self {
+            status,
+            body: Body::Own(KVVec::new()),
+            data: None,
+        }
+    }
 }
 
 /// Why a directory cannot be exported.
@@ -163,16 +202,18 @@ impl Export {
         )?)
     }
 
-    /// Executes a compound request that comes with the data `input`.
+    /// Executes a compound request that comes with the data `input`; without an `export` it is
+    /// answered with that status. Without an answer, the client has sent the request again on
+    /// another way, and waits there.
     ///
     /// An error means that the client broke the protocol; its link has to end. Sleeps.
     pub(crate) fn compound<C: Client + ?Sized>(
-        &self,
+        export: core::result::Result<&Self, proto::Status>,
         client: &C,
         body: &[u8],
         input: Option<PageRun>,
-    ) -> proto::Result<Response> {
-        compound::execute(self, client, body, input)
+    ) -> proto::Result<Option<Response>> {
+        compound::serve(export, client, body, input)
     }
 
     /// Closes all files that are kept open. Sleeps.

@@ -12,7 +12,8 @@
 //! [`Link::start`] adds the link to its peer and starts the thread. Anything may
 //! [end](Link::end) it: the socket is shut down, which makes the thread return. Its
 //! last act is to queue the rest (`finish`), which joins the thread and only then
-//! ends the calls, so that nobody receives into the memory of a call that ended.
+//! gives the calls back to the peer, which sends them again or ends them: nobody
+//! receives into the memory of a call that ended.
 //! The peer refers to its links and each link to its peer and mount; `finish` takes
 //! the link out of the peer.
 //!
@@ -35,9 +36,11 @@ pub(crate) use counters::Counters;
 pub(crate) use request::{
     Completion,
     Destination,
+    Effect,
     Reply,
     Request, //
 };
+pub(crate) use send::Sending;
 pub(crate) use state::{
     DownReason,
     LinkState,
@@ -67,7 +70,10 @@ use kernel::{
     impl_has_delayed_work, impl_has_work, new_delayed_work, new_mutex, new_spinlock, new_work,
     prelude::*,
     sync::{
-        atomic::Atomic,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Arc,
         Mutex,
         SpinLock, //
@@ -122,8 +128,14 @@ pub(crate) struct Link {
     sending: Atomic<i64>,
     /// When data of a reply arrived last, in nanoseconds after `begun`.
     flowed: Atomic<i64>,
+    /// When the peer took data last, or had written some, in nanoseconds after `begun`.
+    taken: Atomic<i64>,
+    /// The epoch in which the peer speaks here; known when the link is up.
+    epoch: Atomic<u64>,
     /// Requests of the peer that were not answered.
     held: Atomic<u32>,
+    /// Bytes of data in requests of the peer that were not executed.
+    held_data: Atomic<u32>,
     counters: Counters,
     #[pin]
     thread: Mutex<Option<Kthread>>,
@@ -199,7 +211,10 @@ impl Link {
                 filling: Atomic::new(0),
                 sending: Atomic::new(0),
                 flowed: Atomic::new(0),
+                taken: Atomic::new(0),
+                epoch: Atomic::new(0),
                 held: Atomic::new(0),
+                held_data: Atomic::new(0),
                 counters: Counters::new(),
                 thread <- new_mutex!(None, "Link::thread"),
                 finish <- new_work!("Link::finish"),
@@ -250,6 +265,11 @@ impl Link {
         &self.counters
     }
 
+    /// The epoch in which the peer speaks here.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Relaxed)
+    }
+
     /// Nanoseconds since the link began.
     fn now(&self) -> i64 {
         self.begun.elapsed().as_nanos()
@@ -273,12 +293,10 @@ impl Link {
         // Joins it.
         drop(self.thread.lock().take());
         cancel_delayed_work::<Self, 2>(self);
-        self.fail_calls();
         let (was_up, reason, errno) = {
             let state = self.state.lock();
             (state.was_up(), state.reason(), state.errno())
         };
-        let offline = self.peer.remove_link(self, was_up);
         let name = self.peer.name();
         pr_info!(
             "link {} to {} is down: {} ({})\n",
@@ -287,16 +305,11 @@ impl Link {
             reason.as_str(),
             errno
         );
-        if offline {
-            self.mount.peers.bump();
-            pr_info!("{} is offline\n", name);
-        }
+        self.peer
+            .remove_link(self, &self.mount, was_up, !reason.is_final());
+        self.return_calls();
         notify::link(&self.mount, self);
-        if offline {
-            notify::device(&self.mount, &self.peer);
-        } else {
-            self.pump();
-        }
+        self.pump();
         self.mount.peers.link_ended();
     }
 
@@ -304,7 +317,8 @@ impl Link {
     pub(crate) fn pump(&self) {
         if self.peer.has_queue() {
             // Refused when it is in the queue already.
-            let _ = self.mount.peers.control().enqueue(self.peer.clone());
+            let control = self.mount.peers.control();
+            let _ = control.enqueue::<Arc<Peer>, 0>(self.peer.clone());
         }
     }
 }

@@ -7,8 +7,10 @@
 //! its low 16 bits and a count above them, so that none comes twice.
 //!
 //! A call whose deadline passed is given back to its caller, but its slot stays
-//! taken until the reply arrives: the peer still holds the request, and counts it.
+//! taken until the reply arrives: the peer still holds the request, and counts it
+//! and its data. What it was is not forgotten either: a note stays with the slot.
 
+use core::marker::PhantomData;
 use core::mem;
 use core::ops::DerefMut;
 
@@ -28,18 +30,32 @@ enum State<T> {
 
 /// Room for one call.
 #[derive(Debug)]
-pub struct Slot<T> {
+pub struct Slot<T, N> {
     id: u64,
+    /// Bytes of data in the request.
+    data: u32,
+    note: N,
     state: State<T>,
 }
 
-impl<T> Default for Slot<T> {
+impl<T, N: Default> Default for Slot<T, N> {
     fn default() -> Self {
         Self {
             id: 0,
+            data: 0,
+            note: N::default(),
             state: State::Free(NONE),
         }
     }
+}
+
+/// What is known of a call that ended with its slot.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Taken<T, N> {
+    /// The call, unless it was abandoned.
+    pub call: Option<T>,
+    /// The note.
+    pub note: N,
 }
 
 /// A reply to a request that does not wait for one.
@@ -51,17 +67,20 @@ pub struct Unknown;
 /// # Invariants
 ///
 /// `taken` slots are not free, and the others are on the list that begins with
-/// `free`.
+/// `free`. `data` is the sum of the taken slots' data.
 #[derive(Debug)]
-pub struct Calls<T, S: DerefMut<Target = [Slot<T>]>> {
+pub struct Calls<T, N, S: DerefMut<Target = [Slot<T, N>]>> {
     slots: S,
     free: u16,
     taken: u16,
     window: u16,
+    data: u32,
+    data_window: u32,
     count: u64,
+    _note: PhantomData<(T, N)>,
 }
 
-impl<T, S: DerefMut<Target = [Slot<T>]>> Calls<T, S> {
+impl<T, N: Copy, S: DerefMut<Target = [Slot<T, N>]>> Calls<T, N, S> {
     /// No calls, and none allowed yet, in the memory of `slots`; what is beyond
     /// 65,535 of them stays unused.
     pub fn new(mut slots: S) -> Self {
@@ -75,7 +94,10 @@ impl<T, S: DerefMut<Target = [Slot<T>]>> Calls<T, S> {
             free: if length == 0 { NONE } else { 0 },
             taken: 0,
             window: 0,
+            data: 0,
+            data_window: 0,
             count: 0,
+            _note: PhantomData,
         }
     }
 
@@ -84,21 +106,28 @@ impl<T, S: DerefMut<Target = [Slot<T>]>> Calls<T, S> {
         self.window = window;
     }
 
+    /// From now on, what new calls bring along is at most `window` bytes of data with that
+    /// of the slots that are taken.
+    pub fn set_data_window(&mut self, window: u32) {
+        self.data_window = window;
+    }
+
     /// How many slots are taken, by calls that wait and by those that were
     /// abandoned.
     pub fn in_flight(&self) -> u16 {
         self.taken
     }
 
-    /// Whether one more call may be sent.
-    pub fn has_room(&self) -> bool {
-        self.taken < self.window && self.free != NONE
+    /// Whether one more call with `data` bytes of data may be sent.
+    pub fn has_room(&self, data: u32) -> bool {
+        let all = self.data.saturating_add(data);
+        self.taken < self.window && self.free != NONE && (data == 0 || all <= self.data_window)
     }
 
-    /// Takes a slot and gives the identifier for the request; the call comes back
-    /// when there is no room.
-    pub fn insert(&mut self, call: T) -> Result<u64, T> {
-        if !self.has_room() {
+    /// Takes a slot for a call with `data` bytes of data, and gives the identifier for the
+    /// request; the call comes back when there is no room.
+    pub fn insert(&mut self, call: T, note: N, data: u32) -> Result<u64, T> {
+        if !self.has_room(data) {
             return Err(call);
         }
         let Some(slot) = self.slots.get_mut(usize::from(self.free)) else {
@@ -110,17 +139,21 @@ impl<T, S: DerefMut<Target = [Slot<T>]>> Calls<T, S> {
         self.count = self.count.wrapping_add(1);
         // The highest bit is left to identifiers that are not of calls.
         let id = (self.count << 16 | u64::from(self.free)) & (u64::MAX >> 1);
-        slot.id = id;
-        slot.state = State::Waiting(call);
-        // INVARIANT: The first free slot is taken now.
+        *slot = Slot {
+            id,
+            data,
+            note,
+            state: State::Waiting(call),
+        };
+        // INVARIANT: The first free slot is taken now, with its data.
         self.free = next;
         self.taken = self.taken.saturating_add(1);
+        self.data = self.data.saturating_add(data);
         Ok(id)
     }
 
-    /// The reply `id` arrived: frees the slot and gives the call, or nothing when
-    /// it was abandoned.
-    pub fn take(&mut self, id: u64) -> Result<Option<T>, Unknown> {
+    /// The reply `id` arrived: frees the slot, and gives the call unless that was abandoned.
+    pub fn take(&mut self, id: u64) -> Result<Taken<T, N>, Unknown> {
         // CAST: The low bits are the number of the slot.
         let number = id as u16;
         let slot = self.slots.get_mut(usize::from(number)).ok_or(Unknown)?;
@@ -131,10 +164,21 @@ impl<T, S: DerefMut<Target = [Slot<T>]>> Calls<T, S> {
         let state = mem::replace(&mut slot.state, State::Free(self.free));
         self.free = number;
         self.taken = self.taken.saturating_sub(1);
-        Ok(match state {
-            State::Waiting(call) => Some(call),
-            State::Abandoned | State::Free(_) => None,
+        self.data = self.data.saturating_sub(slot.data);
+        Ok(Taken {
+            call: match state {
+                State::Waiting(call) => Some(call),
+                State::Abandoned | State::Free(_) => None,
+            },
+            note: slot.note,
         })
+    }
+
+    /// The link has ended: takes out one of the calls for which no reply will come.
+    pub fn take_any(&mut self) -> Option<Taken<T, N>> {
+        let taken = |slot: &&Slot<T, N>| !matches!(slot.state, State::Free(_));
+        let id = self.slots.iter().find(taken)?.id;
+        self.take(id).ok()
     }
 
     /// Abandons the first call from slot `from` on that `condition` is true for.
@@ -159,7 +203,7 @@ impl<T, S: DerefMut<Target = [Slot<T>]>> Calls<T, S> {
     /// nothing can be sent until the peer answers one of them.
     pub fn is_choked(&self) -> bool {
         self.window != 0
-            && !self.has_room()
+            && !self.has_room(0)
             && !self
                 .slots
                 .iter()
@@ -177,52 +221,103 @@ mod tests {
     use std::collections::{HashMap, HashSet};
     use std::vec::Vec;
 
-    fn calls(slots: usize, window: u16) -> Calls<u32, Box<[Slot<u32>]>> {
+    type Boxed = Calls<u32, u32, Box<[Slot<u32, u32>]>>;
+
+    fn calls(slots: usize, window: u16) -> Boxed {
         let mut calls = Calls::new((0..slots).map(|_| Slot::default()).collect());
         calls.set_window(window);
+        calls.set_data_window(100);
         calls
+    }
+
+    /// Takes a slot for `call`, with a note to match.
+    fn insert(calls: &mut Boxed, call: u32) -> Result<u64, u32> {
+        calls.insert(call, call + 1000, 0)
+    }
+
+    fn take(calls: &mut Boxed, id: u64) -> Result<Option<u32>, Unknown> {
+        let taken = calls.take(id)?;
+        if let Some(call) = taken.call {
+            assert_eq!(taken.note, call + 1000);
+        }
+        Ok(taken.call)
     }
 
     #[test]
     fn the_window_and_the_slots_limit_what_is_in_flight() {
         let mut calls = calls(3, 2);
-        let first = calls.insert(1).unwrap();
-        calls.insert(2).unwrap();
-        assert_eq!(calls.insert(3), Err(3));
+        let first = insert(&mut calls, 1).unwrap();
+        insert(&mut calls, 2).unwrap();
+        assert_eq!(insert(&mut calls, 3), Err(3));
         calls.set_window(9);
-        calls.insert(3).unwrap();
-        assert_eq!(calls.insert(4), Err(4));
-        assert_eq!(calls.take(first), Ok(Some(1)));
-        assert_eq!(calls.take(first), Err(Unknown));
-        calls.insert(4).unwrap();
+        insert(&mut calls, 3).unwrap();
+        assert_eq!(insert(&mut calls, 4), Err(4));
+        assert_eq!(take(&mut calls, first), Ok(Some(1)));
+        assert_eq!(take(&mut calls, first), Err(Unknown));
+        insert(&mut calls, 4).unwrap();
         assert_eq!(calls.in_flight(), 3);
     }
 
     #[test]
     fn nothing_is_sent_before_the_peer_opened_its_window() {
-        assert_eq!(calls(4, 0).insert(1), Err(1));
-        assert_eq!(calls(0, 4).insert(1), Err(1));
+        assert_eq!(insert(&mut calls(4, 0), 1), Err(1));
+        assert_eq!(insert(&mut calls(0, 4), 1), Err(1));
     }
 
     #[test]
     fn an_abandoned_call_keeps_its_slot_until_the_reply() {
         let mut calls = calls(2, 1);
-        let id = calls.insert(7).unwrap();
+        let id = insert(&mut calls, 7).unwrap();
         assert!(!calls.is_choked());
         assert_eq!(calls.abandon(0, |_| true), Some((7, 1)));
         assert_eq!(calls.abandon(0, |_| true), None);
         assert!(calls.is_choked());
-        assert_eq!(calls.insert(8), Err(8));
-        assert_eq!(calls.take(id), Ok(None));
-        assert_eq!(calls.take(id), Err(Unknown));
-        calls.insert(8).unwrap();
+        assert_eq!(insert(&mut calls, 8), Err(8));
+        assert_eq!(take(&mut calls, id), Ok(None));
+        assert_eq!(take(&mut calls, id), Err(Unknown));
+        insert(&mut calls, 8).unwrap();
+    }
+
+    #[test]
+    fn data_have_a_window_of_their_own() {
+        let mut calls = calls(8, 8);
+        let first = calls.insert(1, 0, 60).unwrap();
+        assert_eq!(calls.insert(2, 0, 41), Err(2));
+        assert!(calls.has_room(0) && !calls.has_room(41));
+        calls.insert(2, 0, 40).unwrap();
+        insert(&mut calls, 3).unwrap();
+        // Whoever gave up still has its data there.
+        assert_eq!(calls.abandon(0, |&call| call == 1), Some((1, 1)));
+        assert_eq!(calls.insert(4, 0, 1), Err(4));
+        assert_eq!(
+            calls.take(first),
+            Ok(Taken {
+                call: None,
+                note: 0
+            })
+        );
+        calls.insert(4, 0, 60).unwrap();
+    }
+
+    #[test]
+    fn what_is_left_at_the_end_is_told() {
+        let mut calls = calls(3, 3);
+        insert(&mut calls, 1).unwrap();
+        insert(&mut calls, 2).unwrap();
+        calls.abandon(0, |&call| call == 2);
+        let first = calls.take_any().unwrap();
+        let second = calls.take_any().unwrap();
+        assert_eq!((first.call, first.note), (Some(1), 1001));
+        assert_eq!((second.call, second.note), (None, 1002));
+        assert_eq!(calls.take_any(), None);
+        assert_eq!(calls.in_flight(), 0);
     }
 
     #[test]
     fn identifiers_from_nowhere_are_unknown() {
         let mut calls = calls(2, 2);
         for id in [0, 1, 2, 1 << 16, u64::MAX] {
-            assert_eq!(calls.take(id), Err(Unknown));
+            assert_eq!(take(&mut calls, id), Err(Unknown));
         }
     }
 
@@ -238,7 +333,7 @@ mod tests {
             let mut next = 0;
             for (step, pick) in steps {
                 match step {
-                    0 => match calls.insert(next) {
+                    0 => match insert(&mut calls, next) {
                         Ok(id) => {
                             prop_assert!(ids.insert(id));
                             sent.push(id);
@@ -249,7 +344,7 @@ mod tests {
                     },
                     1 if !sent.is_empty() => {
                         let id = sent.remove(pick % sent.len());
-                        prop_assert_eq!(calls.take(id), Ok(waiting.remove(&id)));
+                        prop_assert_eq!(take(&mut calls, id), Ok(waiting.remove(&id)));
                     }
                     _ => {
                         if let Some((call, _)) = calls.abandon(pick, |_| true) {

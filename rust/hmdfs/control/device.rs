@@ -163,6 +163,6 @@ pub(super) fn describe(peer: &Peer, message: &mut Message<'_>) -> Result {
     if let Some(level) = peer.level() {
         message.put_u32(uapi::DEVICE_LEVEL, level.number().into())?;
     }
-    message.put_u8(uapi::DEVICE_ONLINE, (links != 0).into())?;
+    message.put_u8(uapi::DEVICE_ONLINE, peer.is_online().into())?;
     message.put_u32(uapi::DEVICE_LINKS, links)
 }

@@ -13,9 +13,17 @@ use hmdfs_proto::{
     self as proto, Attributes, Entry, FileSystem, Handle, Operation, Outcome, ReplyWriter,
     RequestReader, Status, Target,
 };
-use kernel::{error::code::EOVERFLOW, prelude::*, sync::Arc};
+use kernel::{
+    error::code::EOVERFLOW,
+    prelude::*,
+    sync::{Arc, UniqueArc},
+};
 
-use super::{access, attributes, directory, label, set, status, write, Client, Export, Response};
+use super::{
+    access, attributes, directory, label,
+    replay::{Begin, Kept, MAX_REPLY},
+    set, status, write, Body, Client, Export, Response,
+};
 
 /// Most bytes of encoded entries in a reply, whatever the client would take.
 const MAX_LISTING: usize = 256 << 10;
@@ -24,20 +32,112 @@ const MAX_LISTING: usize = 256 << 10;
 /// `XATTR_LIST_MAX`).
 const MAX_EXTENDED: usize = 64 << 10;
 
-/// Executes the request `body`; see [`Export::compound`].
-pub(super) fn execute<C: Client + ?Sized>(
+/// Executes the request `body`, unless that was done before; see [`Export::compound`].
+pub(super) fn serve<C: Client + ?Sized>(
+    export: core::result::Result<&Export, Status>,
+    client: &C,
+    body: &[u8],
+    input: Option<PageRun>,
+) -> proto::Result<Option<Response>> {
+    let plan = plan(body, input.as_ref().map_or(0, PageRun::len))?;
+    let Some((slot, sequence)) = plan.once else {
+        let reply = match export {
+            Ok(export) => execute(export, client, body, input, plan.size)?,
+            Err(status) => Err(status),
+        };
+        return Ok(Some(reply.map_or_else(Response::failed, Response::from)));
+    };
+    let Some((replay, epoch)) = client.replay() else {
+        return stale(slot, sequence).map(Some);
+    };
+    let kept = match replay.begin(epoch, slot, sequence) {
+        Begin::Execute(turn) => {
+            let kept = match export {
+                Ok(export) => keep(|| execute(export, client, body, input, plan.size))?,
+                Err(status) => Kept::Failed(status),
+            };
+            turn.end(kept.clone());
+            Some(kept)
+        }
+        Begin::Wait(waiter) => {
+            // What a peer sent is not kept for longer than it is of use.
+            drop(input);
+            waiter.wait()
+        }
+        Begin::Again(kept) => Some(kept),
+        Begin::Stale => return stale(slot, sequence).map(Some),
+    };
+    Ok(kept.map(Response::from))
+}
+
+/// Executes a request, in such a way that its reply can be kept: all memory for that is there
+/// before anything is done.
+fn keep(
+    execute: impl FnOnce() -> proto::Result<core::result::Result<Reply, Status>>,
+) -> proto::Result<Kept> {
+    let Ok(room) = UniqueArc::<KVVec<u8>>::new_uninit(GFP_KERNEL) else {
+        return Ok(Kept::Failed(Status::ENOMEM));
+    };
+    Ok(match execute()? {
+        Ok(reply) => Kept::Body(room.write(reply.body).into()),
+        Err(status) => Kept::Failed(status),
+    })
+}
+
+impl From<Kept> for Response {
+    fn from(kept: Kept) -> Self {
+        match kept {
+            Kept::Body(body) => Self {
+                status: Status::Ok,
+                body: Body::Kept(body),
+                data: None,
+            },
+            Kept::Failed(status) => Self::failed(status),
+        }
+    }
+}
+
+/// The answer to a compound with a number that it cannot have.
+fn stale(slot: u16, sequence: u64) -> proto::Result<Response> {
+    let size = 2 + ReplyWriter::OUTCOME_HEADER;
+    let Ok(mut body) = KVVec::from_elem(0, size, GFP_KERNEL) else {
+        return Ok(Response::failed(Status::ENOMEM));
+    };
+    ReplyWriter::new(&mut body)?.fail(&Operation::Once { slot, sequence }, Status::ESTALE)?;
+    Ok(Response {
+        status: Status::Ok,
+        body: Body::Own(body),
+        data: None,
+    })
+}
+
+/// What operations have led to.
+struct Reply {
+    body: KVVec<u8>,
+    data: Option<PageRun>,
+}
+
+impl From<Reply> for Response {
+    fn from(reply: Reply) -> Self {
+        Self {
+            status: Status::Ok,
+            body: Body::Own(reply.body),
+            data: reply.data,
+        }
+    }
+}
+
+/// Executes the operations of a request whose reply takes at most `size` bytes. Without memory
+/// for the reply nothing is done.
+fn execute<C: Client + ?Sized>(
     export: &Export,
     client: &C,
     body: &[u8],
     input: Option<PageRun>,
-) -> proto::Result<Response> {
-    let size = reply_size(body, input.as_ref().map_or(0, PageRun::len))?;
+    size: usize,
+) -> proto::Result<core::result::Result<Reply, Status>> {
     let Ok(mut reply) = KVVec::from_elem(0, size, GFP_KERNEL) else {
-        return Ok(Response {
-            status: Status::ENOMEM,
-            body: KVVec::new(),
-            data: None,
-        });
+        return Ok(Err(Status::ENOMEM));
     };
     let mut execution = Execution {
         export,
@@ -50,25 +150,38 @@ pub(super) fn execute<C: Client + ?Sized>(
     let length = cred::with_creds(&export.server, || execution.run(body, &mut reply))?;
     let data = execution.data;
     reply.truncate(length);
-    Ok(Response {
-        status: Status::Ok,
-        body: reply,
-        data,
-    })
+    Ok(Ok(Reply { body: reply, data }))
 }
 
-/// Checks all of a request that comes with `input` bytes of data, and gives how long its reply can
-/// become.
+/// What is known of a request before anything is done.
+struct Plan {
+    /// Most bytes of the reply.
+    size: usize,
+    /// Slot and number, if it must not be executed twice.
+    once: Option<(u16, u64)>,
+}
+
+/// Checks all of a request that comes with `input` bytes of data, and finds out how long its reply
+/// can become.
 ///
 /// So a malformed request has no effect, and a short reply takes little memory.
-fn reply_size(body: &[u8], input: usize) -> proto::Result<usize> {
+fn plan(body: &[u8], input: usize) -> proto::Result<Plan> {
     // The count, and the failure of an operation whose outcome does not fit.
     let mut size = 2 + ReplyWriter::OUTCOME_HEADER;
     let mut written = 0;
+    let mut once = None;
     for operation in RequestReader::new(body)? {
         let operation = operation?;
-        if let Operation::Write { length, .. } = operation {
-            written = usize::try_from(length).map_err(|_| proto::Error::TooLong)?;
+        match operation {
+            Operation::Write { length, .. } => {
+                written = usize::try_from(length).map_err(|_| proto::Error::TooLong)?;
+            }
+            Operation::Once { slot, sequence } => once = Some((slot, sequence)),
+            // Their data are not kept.
+            Operation::Read { .. } | Operation::ReadWhole { .. } if once.is_some() => {
+                return Err(proto::Error::Misplaced);
+            }
+            _ => {}
         }
         size = usize::saturating_add(size, outcome_size(&operation));
     }
@@ -76,7 +189,11 @@ fn reply_size(body: &[u8], input: usize) -> proto::Result<usize> {
         return Err(proto::Error::Misplaced);
     }
     // CAST: A megabyte.
-    Ok(size.min(proto::MAX_BODY as usize))
+    let limit = once.map_or(proto::MAX_BODY as usize, |_| MAX_REPLY);
+    Ok(Plan {
+        size: size.min(limit),
+        once,
+    })
 }
 
 /// Most bytes that the outcome of an operation takes.
@@ -241,6 +358,8 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             Operation::StatFileSystem => {
                 Outcome::FileSystem(attributes::file_system(&self.current()?.path.statfs()?))
             }
+            // The replay has seen to it.
+            Operation::Once { .. } => Outcome::Done,
             Operation::GetChange => Outcome::Change(write::change(self.current()?)?),
             Operation::Write { offset, length } => self.write(*offset, *length)?,
             Operation::Sync { data_only } => self.sync(*data_only)?,

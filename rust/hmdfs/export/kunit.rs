@@ -9,7 +9,7 @@ use hmdfs_proto::{
 };
 use kernel::{prelude::*, sync::Arc};
 
-use super::{Client, Export, Response};
+use super::{Client, Export, Replay, Response};
 
 /// A device that asks.
 struct Device {
@@ -24,6 +24,10 @@ impl Client for Device {
 
     fn level(&self) -> Option<u8> {
         self.level
+    }
+
+    fn replay(&self) -> Option<(&Replay, u64)> {
+        None
     }
 }
 
@@ -61,9 +65,9 @@ fn request(operations: &[Operation<'_>]) -> Result<KVVec<u8>> {
 }
 
 fn call(export: &Export, device: &Device, operations: &[Operation<'_>]) -> Result<Response> {
-    export
-        .compound(device, &request(operations)?, None)
-        .map_err(|_| EINVAL)
+    Export::compound(Ok(export), device, &request(operations)?, None)
+        .map_err(|_| EINVAL)?
+        .ok_or(EIO)
 }
 
 /// The status of the first operation that failed, or `Ok`.
@@ -537,9 +541,11 @@ mod tests {
     fn nonsense_is_refused() -> Result {
         let tree = Tree::new()?;
         let export = export(&tree)?;
-        assert!(export.compound(&TRUSTED, &[], None).is_err());
-        assert!(export.compound(&TRUSTED, &[1, 0], None).is_err());
-        assert!(export.compound(&TRUSTED, &[0xff; 100], None).is_err());
+        assert!(Export::compound(Ok(&*export), &TRUSTED, &[], None).is_err());
+        assert!(Export::compound(Ok(&*export), &TRUSTED, &[1, 0], None).is_err());
+        assert!(export
+            .compound(&TRUSTED, &[0xff; 100], None, false)
+            .is_err());
         for (operations, expected) in [
             (&[Operation::GetAttributes][..], Status::EBADF),
             (&[Operation::Other(99)], Status::EOPNOTSUPP),

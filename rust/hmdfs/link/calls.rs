@@ -2,22 +2,31 @@
 
 //! The calls that wait for their replies on a link.
 
-use super::Link;
+use super::{
+    send::Sending,
+    Link, //
+};
 use crate::peer::call::Call;
-use hmdfs_kapi::errno::ENOTCONN;
-use hmdfs_model::calls::{
-    Calls,
-    Slot,
-    Unknown, //
+use hmdfs_model::{
+    calls::{
+        Calls,
+        Slot,
+        Taken,
+        Unknown, //
+    },
+    slots::Ticket,
 };
 use kernel::prelude::*;
 
 /// Most calls that wait on one link, whatever the peer's window is.
 const SLOTS: usize = 256;
 
+/// A call's number, which outlives the call: the peer may still execute it.
+type Note = Option<Ticket>;
+
 /// The calls, and whether there may be more.
 pub(super) struct Table {
-    calls: Calls<Call, KVVec<Slot<Call>>>,
+    calls: Calls<Call, Note, KVVec<Slot<Call, Note>>>,
     closed: bool,
 }
 
@@ -35,17 +44,27 @@ impl Table {
 }
 
 impl Link {
-    /// Takes a call that is about to be sent, and gives its identifier.
-    pub(crate) fn reserve(&self, call: Call) -> Result<u64, Call> {
+    /// Takes a call that is about to be sent, and gives what is to be sent.
+    pub(crate) fn reserve(&self, mut call: Call) -> Result<Sending, Call> {
+        let ticket = call.ticket();
+        let (message, patience) = (call.message().clone(), call.patience());
+        let data = call.data_length();
         let id = {
             let mut table = self.calls.lock();
-            if table.closed {
+            let other_epoch = ticket.is_some_and(|ticket| ticket.epoch != self.epoch());
+            if table.closed || other_epoch || !table.calls.has_room(data) {
                 return Err(call);
             }
-            table.calls.insert(call)?
+            call.set_sent();
+            table.calls.insert(call, ticket, data)?
         };
         self.counters.requests_sent.add(1);
-        Ok(id)
+        Ok(Sending {
+            id,
+            patience,
+            ticket,
+            message,
+        })
     }
 
     /// Number of requests that the peer has not answered.
@@ -53,22 +72,19 @@ impl Link {
         self.calls.lock().calls.in_flight()
     }
 
-    /// Whether the peer would hold one more request.
-    pub(crate) fn has_room(&self) -> bool {
-        let table = self.calls.lock();
-        !table.closed && table.calls.has_room()
-    }
-
     /// The peer holds up to `window` requests from now on.
     pub(super) fn set_window(&self, window: u16) {
         self.calls.lock().calls.set_window(window);
     }
 
-    /// The call that a reply is for; nothing when it ended before.
-    pub(super) fn take_call(&self, id: u64) -> Result<Option<Call>, Unknown> {
-        let call = self.calls.lock().calls.take(id)?;
-        self.pump();
-        Ok(call)
+    /// The peer holds up to `window` bytes of data.
+    pub(super) fn set_data_window(&self, window: u32) {
+        self.calls.lock().calls.set_data_window(window);
+    }
+
+    /// The call that a reply is for, unless it ended before, and its number.
+    pub(super) fn take_call(&self, id: u64) -> Result<Taken<Call, Note>, Unknown> {
+        self.calls.lock().calls.take(id)
     }
 
     /// Takes no more calls.
@@ -76,32 +92,41 @@ impl Link {
         self.calls.lock().closed = true;
     }
 
-    /// Ends all calls. The receiver must have returned.
-    pub(super) fn fail_calls(&self) {
-        self.abandon_calls(|_| true, || ENOTCONN.into());
+    /// Gives all calls back to the peer. The receiver must have returned.
+    pub(super) fn return_calls(&self) {
+        loop {
+            // Without the lock while the call is told, which may sleep.
+            let taken = self.calls.lock().calls.take_any();
+            match taken {
+                Some(Taken {
+                    call: Some(call), ..
+                }) => self.peer().resubmit(call),
+                Some(Taken {
+                    call: None,
+                    note: Some(ticket),
+                }) => self.peer().doubt(&ticket),
+                Some(_) => {}
+                None => return,
+            }
+        }
     }
 
     /// Ends the calls whose deadline passed, and says whether nothing more can be
     /// sent because all that the peer holds are such.
     pub(super) fn expire_calls(&self) -> bool {
-        let flowing = self.is_flowing();
-        let expired = self.abandon_calls(|call| call.is_overdue(flowing), || ETIMEDOUT);
-        self.counters.timeouts.add(expired);
-        self.calls.lock().calls.is_choked()
-    }
-
-    fn abandon_calls(&self, condition: impl Fn(&Call) -> bool, error: impl Fn() -> Error) -> usize {
-        let mut ended: usize = 0;
+        let flow = self.flow();
         let mut from = 0;
         loop {
             // Without the lock while the call is told, which may sleep.
-            let found = self.calls.lock().calls.abandon(from, &condition);
+            let overdue = |call: &Call| call.is_overdue(flow);
+            let found = self.calls.lock().calls.abandon(from, overdue);
             let Some((call, next)) = found else {
-                return ended;
+                break;
             };
-            call.complete(Err(error()));
-            ended = ended.saturating_add(1);
+            call.complete(Err(ETIMEDOUT));
+            self.counters.timeouts.add(1);
             from = next;
         }
+        self.calls.lock().calls.is_choked()
     }
 }

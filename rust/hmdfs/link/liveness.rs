@@ -10,6 +10,7 @@ use super::{
     Link,
     LinkState, //
 };
+use crate::peer::call::Flow;
 use hmdfs_kapi::{
     errno::EPROTO,
     memalloc::NofsScope, //
@@ -159,6 +160,7 @@ impl Link {
         let now = self.now();
         if self.peer_is_reading() {
             self.heard.store(now, Relaxed);
+            self.taken.store(now, Relaxed);
         }
         let silence = now.saturating_sub(self.heard.load(Relaxed));
         let filling = self.filling.load(Relaxed);
@@ -174,10 +176,7 @@ impl Link {
         if self.expire_calls() {
             return self.end(DownReason::Timeout, 0);
         }
-        let expired = self.peer.expire_queue();
-        self.counters
-            .timeouts
-            .add(usize::try_from(expired).unwrap_or(usize::MAX));
+        self.counters.timeouts.add(self.peer.expire_queue());
         if !greeting && silence > QUIET {
             self.ping();
         }
@@ -199,10 +198,23 @@ impl Link {
         progress && self.sender.try_lock().is_none()
     }
 
-    /// Whether data of replies have arrived in the last seconds.
-    pub(super) fn is_flowing(&self) -> bool {
+    /// For how many milliseconds nothing has arrived.
+    pub(crate) fn silence(&self) -> u32 {
+        self.milliseconds_since(self.heard.load(Relaxed))
+    }
+
+    /// What moves on the link.
+    pub(crate) fn flow(&self) -> Flow {
         let flowed = self.flowed.load(Relaxed);
-        flowed != 0 && self.now().saturating_sub(flowed) < FLOWING
+        Flow {
+            arriving: flowed != 0 && self.now().saturating_sub(flowed) < FLOWING,
+            standing: self.milliseconds_since(self.taken.load(Relaxed)),
+        }
+    }
+
+    fn milliseconds_since(&self, time: i64) -> u32 {
+        let nanoseconds = self.now().saturating_sub(time);
+        u32::try_from(nanoseconds / MILLISECOND).unwrap_or(u32::MAX)
     }
 }
 
@@ -215,7 +227,7 @@ impl WorkItem<1> for Link {
             let Some(header) = this.pulse.lock().next() else {
                 return;
             };
-            if this.send(header, &[], None).is_err() {
+            if this.send(header, &[], &[], None).is_err() {
                 return;
             }
         }

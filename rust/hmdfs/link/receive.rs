@@ -24,11 +24,15 @@ use hmdfs_kapi::{
     },
     memalloc::NofsScope,
     net::{
-        socket::Received,
+        socket::{
+            Filling,
+            Received, //
+        },
         tls, //
     },
     page_run::PageRun,
 };
+use hmdfs_model::calls::Taken;
 use hmdfs_proto::{
     self as proto,
     Encoder,
@@ -93,13 +97,13 @@ impl Link {
             version_min: proto::VERSION_MIN,
             version_max: proto::VERSION_MAX,
             features: FEATURES,
-            epoch: self.mount.epoch,
+            epoch: self.peer.epoch(),
             window: WINDOW,
             data_window: DATA_WINDOW,
         }
         .encode(&mut Encoder::new(&mut body))?;
         let header = Header::new(Kind::Notice, Opcode::Hello, 0);
-        if let Err(error) = self.send(header, &body, None) {
+        if let Err(error) = self.send(header, &body, &[], None) {
             return Err(End(DownReason::IoError, error.to_errno().unsigned_abs()));
         }
 
@@ -115,6 +119,13 @@ impl Link {
         let hello = Hello::decode(&body)?;
         hello.common_version()?;
         self.set_window(hello.window);
+        self.set_data_window(hello.data_window);
+        // Before the link is up, which is when others look at it.
+        self.epoch.store(hello.epoch, Relaxed);
+        if !self.peer.greet(hello.epoch, hello.window) {
+            // Of a mount that is gone: what it sent has been on its way for long.
+            return Err(End(DownReason::Closed, 0));
+        }
         self.come_up();
         Ok(())
     }
@@ -158,26 +169,57 @@ impl Link {
     }
 
     fn receive_reply(self: &Arc<Self>, header: &Header) -> Result<(), End> {
-        let Some(mut call) = self
+        let Taken { call, note } = self
             .take_call(header.id)
-            .map_err(|_| violation("reply to a request that was not sent"))?
-        else {
-            return self.skip_rest(header);
+            .map_err(|_| violation("reply to a request that was not sent"))?;
+        let Some(call) = call else {
+            let skipped = self.skip_rest(header);
+            match (note, &skipped) {
+                (Some(ticket), Ok(())) => self.peer.replied(&ticket),
+                (Some(ticket), Err(_)) => self.peer.doubt(&ticket),
+                (None, _) => {}
+            }
+            self.pump();
+            return skipped;
         };
-        if header.data > call.data_limit() {
-            return Err(violation("more data than were asked for"));
+        let received = self.receive_reply_to(header, call);
+        if let (Some(ticket), Ok(())) = (note, &received) {
+            self.peer.replied(&ticket);
         }
-        self.counters.replies_received.add(1);
-        // Dropping the call on an error ends it, and only now: what it receives into
-        // is in use until `receive_contents` returns.
-        self.filling.store(self.now().max(1), Relaxed);
-        let result = self.receive_contents(header, &mut call);
-        self.filling.store(0, Relaxed);
+        self.pump();
+        received
+    }
+
+    fn receive_reply_to(&self, header: &Header, mut call: Call) -> Result<(), End> {
+        let result = if header.data > call.data_limit() {
+            Err(violation("more data than were asked for"))
+        } else {
+            self.counters.replies_received.add(1);
+            // The call ends or goes back only after this: what it receives into is in use until
+            // `receive_contents` returns.
+            self.filling.store(self.now().max(1), Relaxed);
+            let result = self.receive_contents(header, &mut call);
+            self.filling.store(0, Relaxed);
+            result
+        };
         if header.data != 0 {
             self.flowed.store(self.now().max(1), Relaxed);
         }
-        call.complete(result?);
-        Ok(())
+        if call.data_length() != 0 {
+            self.taken.store(self.now(), Relaxed);
+        }
+        match result {
+            Ok(result) => {
+                call.complete(result);
+                Ok(())
+            }
+            Err(End(reason, errno)) => {
+                // Not on this link.
+                self.end(reason, errno);
+                self.peer.resubmit(call);
+                Err(End(reason, errno))
+            }
+        }
     }
 
     fn receive_contents(&self, header: &Header, call: &mut Call) -> Result<Result<Reply>, End> {
@@ -210,7 +252,7 @@ impl Link {
             Some(Sink::Completion(completion)) => {
                 self.receive_data(completion.destination(header.data), header.data)
             }
-            None => self.drop_data(header.data, EIO),
+            Some(Sink::Nobody) | None => self.drop_data(header.data, EIO),
         }?;
         Ok(received.map(|()| reply))
     }
@@ -243,10 +285,13 @@ impl Link {
     }
 
     fn receive_request(self: &Arc<Self>, header: Header) -> Result<(), End> {
+        let compound = header.opcode == Opcode::Compound;
         if !self.hold_request() {
             return Err(violation("more requests than the window allows"));
         }
-        let compound = header.opcode == Opcode::Compound;
+        if compound && !self.hold_data(header.data) {
+            return Err(violation("more data than the window allows"));
+        }
         let mut body = KVVec::new();
         let mut data = None;
         if compound {
@@ -299,11 +344,19 @@ impl Link {
         Ok(())
     }
 
+    /// Receives `length` bytes; on an error the iterator is as before.
     fn fill_iterator(&self, iterator: &mut IovIterDest<'_>, length: usize) -> Result<(), End> {
+        let mut filling = Filling::new(iterator);
         let mut left = length;
         while left != 0 {
-            let received = self.socket.receive_into(iterator, left);
-            left = left.saturating_sub(self.arrived(received)?);
+            let received = self.socket.receive_into(&mut filling, left);
+            match self.arrived(received) {
+                Ok(length) => left = left.saturating_sub(length),
+                Err(end) => {
+                    filling.rewind();
+                    return Err(end);
+                }
+            }
             self.flowed.store(self.now().max(1), Relaxed);
         }
         Ok(())

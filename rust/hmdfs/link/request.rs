@@ -8,6 +8,19 @@ use kernel::{
     prelude::*, //
 };
 
+/// What becomes of a request that is executed more than once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It changes nothing: it is sent again whenever that helps.
+    None,
+    /// It changes something, but nothing more when it is done again before something else is, as
+    /// writing the same data to the same place. Its body begins with `Once`, so that no copy
+    /// of it is executed later.
+    Same,
+    /// It must not be executed twice. Its body begins with `Once`.
+    Once,
+}
+
 /// A compound on its way to a peer.
 pub(crate) struct Request {
     /// The body, made with `proto::RequestWriter`.
@@ -16,6 +29,8 @@ pub(crate) struct Request {
     pub(crate) data: Option<PageRun>,
     /// Most bytes of data that the reply may carry; zero when none are expected.
     pub(crate) data_limit: u32,
+    /// Whether it may be executed more than once.
+    pub(crate) effect: Effect,
 }
 
 /// What the peer answered.
@@ -45,8 +60,9 @@ pub(crate) enum Destination<'a> {
 pub(crate) trait Completion: Send {
     /// Room for `length` bytes of data, at most the request's limit.
     ///
-    /// Called at most once, before [`Completion::complete`], in the thread that
-    /// receives. When it fails, or has less room, the data are dropped and the call
+    /// Called before [`Completion::complete`], in the thread that receives; once more when
+    /// the link ended before all data were there, and the destination is then as it was
+    /// before the first time. When it fails, or has less room, the data are dropped and the call
     /// completes with that error, or `EIO`.
     fn destination(&mut self, length: u32) -> Result<Destination<'_>>;
 

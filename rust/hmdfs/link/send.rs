@@ -10,7 +10,7 @@ use super::{
     DownReason,
     Link, //
 };
-use crate::peer::call::EXTENSION;
+use crate::peer::call::Message;
 use hmdfs_kapi::page_run::PageRun;
 use hmdfs_kapi::{
     errno::{
@@ -19,14 +19,20 @@ use hmdfs_kapi::{
     },
     net::tls, //
 };
+use hmdfs_model::slots::Ticket;
 use hmdfs_proto::{
+    numbered,
     Header,
     Kind,
-    Opcode, //
+    Opcode,
+    ONCE_SIZE, //
 };
 use kernel::{
     prelude::*,
-    sync::atomic::Relaxed,
+    sync::{
+        atomic::Relaxed,
+        Arc, //
+    },
     time::{
         delay::fsleep,
         Delta, //
@@ -60,22 +66,49 @@ impl Sender {
     }
 }
 
+/// A call that is about to be sent on a link, which has it in its table.
+pub(crate) struct Sending {
+    /// The identifier of the request.
+    pub(super) id: u64,
+    /// For how long the peer may think that somebody waits for the reply, in milliseconds.
+    pub(super) patience: u32,
+    /// The number under which the request may be executed once.
+    pub(super) ticket: Option<Ticket>,
+    /// What is sent.
+    pub(super) message: Arc<Message>,
+}
+
 impl Link {
-    /// Sends a call that [`Link::reserve`] gave the identifier for. Failing ends
-    /// the link, and with it the call.
-    pub(crate) fn send_call(&self, id: u64, patience: u32, body: &[u8], data: Option<&PageRun>) {
-        let mut header = Header::new(Kind::Request, Opcode::Compound, id);
-        // The peer must not give up before this side does.
-        header.patience = patience.saturating_add(EXTENSION);
-        // The link has ended, which the call is told.
-        let _ = self.send(header, body, data);
+    /// Sends a call that [`Link::reserve`] took. Failing ends the link, which gives the call
+    /// back to the peer.
+    pub(crate) fn send_call(&self, sending: &Sending) {
+        let mut header = Header::new(Kind::Request, Opcode::Compound, sending.id);
+        header.patience = sending.patience;
+        let Message { body, data } = &*sending.message;
+        let beginning = sending
+            .ticket
+            .and_then(|ticket| numbered(body, ticket.slot, ticket.sequence).ok());
+        // The number takes the place of one that is in the body for that.
+        let (beginning, rest) = match (&beginning, body.get(ONCE_SIZE..)) {
+            (Some(beginning), Some(rest)) => (&beginning[..], rest),
+            _ => (&[][..], &body[..]),
+        };
+        // An error means that the link has ended.
+        let _ = self.send(header, beginning, rest, data.as_ref());
     }
 
-    /// Sends a message; its lengths are filled in. An error means that the link
-    /// has ended.
-    pub(super) fn send(&self, mut header: Header, body: &[u8], data: Option<&PageRun>) -> Result {
+    /// Sends a message, whose body is `beginning` and `rest`; its lengths are filled in. An error
+    /// means that the link has ended.
+    pub(super) fn send(
+        &self,
+        mut header: Header,
+        beginning: &[u8],
+        rest: &[u8],
+        data: Option<&PageRun>,
+    ) -> Result {
+        let body = beginning.len().saturating_add(rest.len());
         let data_length = data.map_or(0, PageRun::len);
-        header.body = u32::try_from(body.len())?;
+        header.body = u32::try_from(body)?;
         header.data = u32::try_from(data_length)?;
         let (sent, exhausted) = {
             let mut sender = self.sender.lock();
@@ -83,8 +116,8 @@ impl Link {
                 return Err(ENOTCONN.into());
             }
             self.sending.store(self.now().max(1), Relaxed);
-            let mut sent = self.socket.send(&header.encode(), body);
-            sender.count(Header::SIZE.saturating_add(body.len()));
+            let mut sent = self.socket.send([&header.encode(), beginning, rest]);
+            sender.count(Header::SIZE.saturating_add(body));
             if let (Ok(()), Some(run)) = (&sent, data.filter(|run| !run.is_empty())) {
                 sent = self.socket.send_pages(run);
                 sender.count(run.len());
@@ -95,7 +128,7 @@ impl Link {
         match sent {
             Ok(()) => {
                 let length = Header::SIZE
-                    .saturating_add(body.len())
+                    .saturating_add(body)
                     .saturating_add(data_length);
                 self.counters.tx_bytes.add(length);
                 if exhausted {
@@ -117,7 +150,7 @@ impl Link {
             if let Some(_sender) = self.sender.try_lock() {
                 let bye = Header::new(Kind::Notice, Opcode::Bye, 0).encode();
                 // Courtesy: a peer that does not get it sees the connection end.
-                if self.socket.try_send(&bye, &[]).is_ok() {
+                if self.socket.try_send(&bye).is_ok() {
                     let _ = self
                         .socket
                         .try_send_alert(tls::ALERT_WARNING, tls::ALERT_CLOSE_NOTIFY);

@@ -5,11 +5,21 @@
 use super::{
     DownReason,
     Link,
+    DATA_WINDOW,
     WINDOW, //
+};
+use crate::export::{
+    Client,
+    Export,
+    Replay, //
 };
 use hmdfs_kapi::{
     memalloc::NofsScope,
     page_run::PageRun, //
+};
+use hmdfs_model::security::{
+    Access,
+    Level, //
 };
 use hmdfs_proto::{
     Header,
@@ -89,14 +99,20 @@ impl Incoming {
         if self.header.opcode != Opcode::Compound {
             return self.reply(Status::EOPNOTSUPP, &[], None);
         }
-        if self.is_too_old() {
-            return self.reply(Status::ETIMEDOUT, &[], None);
-        }
-        let Some(share) = link.mount.share() else {
-            return self.reply(Status::ENODEV, &[], None);
+        // That nothing is executed is an answer, too, and may have to be kept.
+        let export = match link.mount.share() {
+            _ if self.is_too_old() => Err(Status::ETIMEDOUT),
+            Some(share) => Ok(&*share.export),
+            None => Err(Status::ENODEV),
         };
-        match share.export.compound(&*link.peer, &self.body, data) {
-            Ok(response) => self.reply(response.status, &response.body, response.data.as_ref()),
+        let served = Export::compound(export, &**link, &self.body, data);
+        // The data are gone by now.
+        link.held_data.fetch_sub(self.header.data, Full);
+        match served {
+            Ok(Some(response)) => {
+                self.reply(response.status, &response.body, response.data.as_ref())
+            }
+            Ok(None) => self.release(),
             Err(error) => {
                 pr_warn!(
                     "bad request from {}: {}\n",
@@ -112,9 +128,27 @@ impl Incoming {
         let mut header = Header::new(Kind::Reply, self.header.opcode, self.header.id);
         header.status = status;
         // An error means that the link has ended; nobody waits for this reply.
-        let _ = self.link.send(header, body, data);
+        let _ = self.link.send(header, body, &[], data);
         // Only now: a peer that does not read its replies must not get more of them made.
+        self.release();
+    }
+
+    fn release(&self) {
         self.link.held.fetch_sub(1, Full);
+    }
+}
+
+impl Client for Link {
+    fn access(&self) -> Access {
+        self.peer.access()
+    }
+
+    fn level(&self) -> Option<u8> {
+        self.peer.level().map(Level::number)
+    }
+
+    fn replay(&self) -> Option<(&Replay, u64)> {
+        Some((self.peer.replay(), self.epoch()))
     }
 }
 
@@ -136,5 +170,14 @@ impl Link {
     /// counted here as sent; so up to a second window is put up with.
     pub(super) fn hold_request(&self) -> bool {
         self.held.fetch_add(1, Full) < 2 * u32::from(WINDOW)
+    }
+
+    /// Counts data of the peer; false when it sent more than it was allowed.
+    ///
+    /// They are gone before the peer has the reply, so nothing beyond the window is put up with.
+    /// Only the receiver calls it.
+    pub(super) fn hold_data(&self, length: u32) -> bool {
+        let held = self.held_data.fetch_add(length, Full);
+        u64::from(held).saturating_add(length.into()) <= DATA_WINDOW.into()
     }
 }

@@ -69,11 +69,21 @@ impl DownReason {
         }
     }
 
-    /// Whether the peer is still there to be told.
+    /// Whether another link in its place is not to be waited for: it was meant to end, or would
+    /// end in the same way.
+    pub(super) const fn is_final(self) -> bool {
+        matches!(
+            self,
+            DownReason::Admin | DownReason::PeerBye | DownReason::Version | DownReason::Protocol
+        )
+    }
+
+    /// Whether the peer is still there to be told. It is not told when another link is to come at
+    /// once: it would take a goodbye for the end.
     pub(super) const fn is_polite(self) -> bool {
         matches!(
             self,
-            DownReason::Admin | DownReason::Protocol | DownReason::Version | DownReason::KeyLimit
+            DownReason::Admin | DownReason::Protocol | DownReason::Version
         )
     }
 }

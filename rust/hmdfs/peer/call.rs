@@ -4,13 +4,16 @@
 
 use crate::link::request::{
     Completion,
+    Effect,
     Reply,
     Request, //
 };
 use hmdfs_kapi::{
     completion::Completion as Event,
-    errno::ENOTCONN, //
+    errno::ENOTCONN,
+    page_run::PageRun, //
 };
+use hmdfs_model::slots::Ticket;
 use hmdfs_proto::MAX_DATA;
 use kernel::{
     new_spinlock,
@@ -30,6 +33,13 @@ pub(crate) const DEADLINE: u32 = 10_000;
 
 /// How much later than its deadline a call for data ends at the latest, in milliseconds.
 pub(crate) const EXTENSION: u32 = 50_000;
+
+/// For how long data that are written may wait without the peer doing anything with what it has
+/// been sent, in milliseconds.
+const STANDSTILL: u32 = DEADLINE + EXTENSION;
+
+/// How long writing may take at the latest, in milliseconds.
+const WRITING: u32 = 300_000;
 
 /// How much longer than its deadline a caller waits before it believes that the
 /// call was lost, in milliseconds: the time in which what ends overdue calls runs
@@ -75,6 +85,41 @@ pub(crate) enum Sink {
     Waiter(Arc<Waiter>),
     /// Somebody who is told.
     Completion(KBox<dyn Completion>),
+    /// Nobody: it is only of interest that there is one.
+    Nobody,
+}
+
+/// What moves between the peer and here, as those see it who wait.
+#[derive(Clone, Copy)]
+pub(crate) struct Flow {
+    /// Whether data of replies are arriving.
+    pub(crate) arriving: bool,
+    /// For how many milliseconds the peer has neither taken nor written any data.
+    pub(crate) standing: u32,
+}
+
+impl Flow {
+    /// Nothing moves.
+    pub(crate) const NONE: Self = Self {
+        arriving: false,
+        standing: u32::MAX,
+    };
+
+    /// What moves on either of two links.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            arriving: self.arriving || other.arriving,
+            standing: self.standing.min(other.standing),
+        }
+    }
+}
+
+/// What is sent, perhaps more than once.
+pub(crate) struct Message {
+    /// The body of the request.
+    pub(crate) body: KVVec<u8>,
+    /// The data after it.
+    pub(crate) data: Option<PageRun>,
 }
 
 /// A call that has not ended.
@@ -85,18 +130,85 @@ pub(crate) enum Sink {
 /// once, at the latest when it is dropped.
 pub(crate) struct Call {
     sink: Option<Sink>,
+    message: Arc<Message>,
     begun: Instant<Monotonic>,
+    /// When it was sent last; when it was begun, if it was not.
+    moved: Instant<Monotonic>,
     data_limit: u32,
+    effect: Effect,
+    /// Of a call that must not be executed twice: its number.
+    pub(super) ticket: Option<Ticket>,
+    /// Whether it may have been executed.
+    pub(super) sent: bool,
 }
 
 impl Call {
-    /// The call for `request`.
-    pub(super) fn new(request: &Request, sink: Sink) -> Self {
-        Self {
+    /// The call for `request`. Without memory the sink is told.
+    pub(super) fn new(request: Request, sink: Sink) -> Option<Self> {
+        let Request {
+            body,
+            data,
+            data_limit,
+            effect,
+        } = request;
+        let Ok(message) = Arc::new(Message { body, data }, GFP_KERNEL) else {
+            sink.end(Err(ENOMEM));
+            return None;
+        };
+        let now = Instant::now();
+        // INVARIANT: It has not ended.
+        Some(Self {
             sink: Some(sink),
-            begun: Instant::now(),
-            data_limit: request.data_limit.min(MAX_DATA),
-        }
+            message,
+            begun: now,
+            moved: now,
+            data_limit: data_limit.min(MAX_DATA),
+            effect,
+            ticket: None,
+            sent: false,
+        })
+    }
+
+    /// The call that asks what became of a number, and executes nothing: `body` is that of a
+    /// compound that is only numbered.
+    pub(super) fn probe(ticket: Ticket, body: KVVec<u8>) -> Option<Self> {
+        let request = Request {
+            body,
+            data: None,
+            data_limit: 0,
+            effect: Effect::Once,
+        };
+        let mut call = Self::new(request, Sink::Nobody)?;
+        call.ticket = Some(ticket);
+        call.sent = true;
+        Some(call)
+    }
+
+    /// What is to be sent.
+    pub(crate) fn message(&self) -> &Arc<Message> {
+        &self.message
+    }
+
+    /// Bytes of data in the request.
+    pub(crate) fn data_length(&self) -> u32 {
+        let length = self.message.data.as_ref().map_or(0, PageRun::len);
+        u32::try_from(length).unwrap_or(u32::MAX)
+    }
+
+    /// What doing it twice would do.
+    pub(super) fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    /// The number under which it is sent.
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        self.ticket
+    }
+
+    /// From now on it may have been executed.
+    pub(crate) fn set_sent(&mut self) {
+        self.sent = true;
+        self.moved = Instant::now();
     }
 
     /// Most bytes of data that were asked for.
@@ -104,22 +216,40 @@ impl Call {
         self.data_limit
     }
 
-    /// Milliseconds until the deadline, zero when it has passed.
+    /// For how many milliseconds the peer may think that somebody waits for the reply.
+    ///
+    /// It must not give up before this side does. And what changes something must not be done
+    /// after that, when whoever wanted it believes that it failed.
     pub(crate) fn patience(&self) -> u32 {
-        let age = u32::try_from(self.begun.elapsed().as_millis()).unwrap_or(u32::MAX);
-        DEADLINE.saturating_sub(age)
+        let limit = match self.effect {
+            Effect::None => DEADLINE + EXTENSION,
+            Effect::Same => WRITING,
+            Effect::Once => DEADLINE,
+        };
+        // Zero would be for ever.
+        limit.saturating_sub(age(self.begun)).max(1)
     }
 
     /// Whether the call has to end without a reply.
     ///
-    /// A call for data waits longer while others' data are arriving on its link (`flowing`): on
-    /// a slow link the deadline is no reason to give up what is on its way.
-    pub(crate) fn is_overdue(&self, flowing: bool) -> bool {
-        if self.patience() != 0 {
+    /// A call for data waits longer while others' data are arriving on its link: on
+    /// a slow link the deadline is no reason to give up what is on its way. One that writes waits
+    /// for as long as the peer gets on with that, and longer: a disk may stand still for a
+    /// while, and what is given up is lost.
+    pub(crate) fn is_overdue(&self, flow: Flow) -> bool {
+        let age = age(self.begun);
+        if age < DEADLINE {
             return false;
         }
-        let age = self.begun.elapsed().as_millis();
-        !flowing || self.data_limit == 0 || age > i64::from(DEADLINE + EXTENSION)
+        if self.data_length() != 0 {
+            return age >= WRITING || self.waited().min(flow.standing) >= STANDSTILL;
+        }
+        self.data_limit == 0 || !flow.arriving || age > DEADLINE + EXTENSION
+    }
+
+    /// Milliseconds since it was sent.
+    fn waited(&self) -> u32 {
+        age(self.moved)
     }
 
     /// Whom the data of the reply go to.
@@ -134,10 +264,22 @@ impl Call {
 
     fn end(&mut self, result: Result<Reply>) {
         // INVARIANT: Taken here only.
-        match self.sink.take() {
-            Some(Sink::Waiter(waiter)) => waiter.complete(result),
-            Some(Sink::Completion(mut completion)) => completion.complete(result),
-            None => {}
+        if let Some(sink) = self.sink.take() {
+            sink.end(result);
+        }
+    }
+}
+
+fn age(since: Instant<Monotonic>) -> u32 {
+    u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX)
+}
+
+impl Sink {
+    fn end(self, result: Result<Reply>) {
+        match self {
+            Sink::Waiter(waiter) => waiter.complete(result),
+            Sink::Completion(mut completion) => completion.complete(result),
+            Sink::Nobody => {}
         }
     }
 }

@@ -17,6 +17,7 @@ use super::{
 use crate::link::{
     Completion,
     Destination,
+    Effect,
     Reply,
     Request, //
 };
@@ -80,6 +81,7 @@ fn request(mark: u8) -> Result<Request> {
         body: KVVec::from_elem(mark, 1, GFP_KERNEL)?,
         data: None,
         data_limit: 0,
+        effect: Effect::None,
     })
 }
 
@@ -87,14 +89,18 @@ fn probe(ends: &Arc<Ends>) -> Result<KBox<Probe>> {
     Ok(KBox::new(Probe(ends.clone()), GFP_KERNEL)?)
 }
 
-fn outgoing(ends: &Arc<Ends>, mark: u8) -> Result<Outgoing> {
-    let request = request(mark)?;
-    let call = Call::new(&request, Sink::Completion(probe(ends)?));
-    Ok(Outgoing {
-        call,
-        body: request.body,
-        data: None,
-    })
+fn call(ends: &Arc<Ends>, mark: u8) -> Result<Call> {
+    Call::new(request(mark)?, Sink::Completion(probe(ends)?)).ok_or(ENOMEM)
+}
+
+fn place(ends: &Arc<Ends>, mark: u8) -> Result<KBox<Place>> {
+    Place::new(call(ends, mark)?).map_err(|_| ENOMEM)
+}
+
+/// The mark of the first call.
+fn first(queue: &mut Queue) -> Option<u8> {
+    let call = queue.pop()?.take()?;
+    call.message().body.first().copied()
 }
 
 fn settings(id: u8, number: u32, name: &[u8]) -> Result<DeviceSettings> {
@@ -114,9 +120,9 @@ mod tests {
     #[test]
     fn a_call_ends_exactly_once() -> Result {
         let ends = Ends::new()?;
-        outgoing(&ends, 1)?.call.complete(Err(ETIMEDOUT));
+        call(&ends, 1)?.complete(Err(ETIMEDOUT));
         assert!(ends.is(1, ETIMEDOUT));
-        drop(outgoing(&ends, 1)?);
+        drop(call(&ends, 1)?);
         assert!(ends.is(2, ENOTCONN.error()));
         Ok(())
     }
@@ -127,18 +133,25 @@ mod tests {
         let mut queue = Queue::default();
         let mut expected = 1;
         for mark in 1..=200u8 {
-            queue.push(Place::new(outgoing(&ends, mark)?).map_err(|_| ENOMEM)?);
+            queue.push(place(&ends, mark)?);
             if mark % 3 == 0 {
                 let place = queue.pop().ok_or(EINVAL)?;
                 queue.push_front(place);
-                let first = queue.pop_if(|_| true).ok_or(EINVAL)?;
-                assert_eq!(first.body.first(), Some(&expected));
+                assert_eq!(first(&mut queue), Some(expected));
                 expected += 1;
             }
         }
-        assert!(queue.pop_if(|_| false).is_none());
-        let next = Place::into_outgoing(queue.pop().ok_or(EINVAL)?);
-        assert_eq!(next.body.first(), Some(&expected));
+        let odd = |call: &Call| {
+            call.message()
+                .body
+                .first()
+                .is_some_and(|mark| mark % 2 == 1)
+        };
+        let mut extracted = queue.extract(odd);
+        assert_eq!(first(&mut extracted), Some(expected));
+        assert_eq!(first(&mut extracted), Some(expected + 2));
+        assert_eq!(first(&mut queue), Some(expected + 1));
+        assert_eq!(first(&mut queue), Some(expected + 3));
         Ok(())
     }
 
@@ -147,7 +160,7 @@ mod tests {
         let ends = Ends::new()?;
         let mut queue = Queue::default();
         for _ in 0..2_000 {
-            queue.push(Place::new(outgoing(&ends, 1)?).map_err(|_| ENOMEM)?);
+            queue.push(place(&ends, 1)?);
         }
         drop(queue);
         assert!(ends.is(2_000, ENOTCONN.error()));
@@ -168,6 +181,7 @@ mod tests {
             body: KVVec::from_elem(0, super::super::MAX_REQUEST_BODY + 1, GFP_KERNEL)?,
             data: None,
             data_limit: 0,
+            effect: Effect::None,
         };
         peer.call(long, probe(&ends)?);
         assert!(ends.is(2, EMSGSIZE));

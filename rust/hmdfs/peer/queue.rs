@@ -4,43 +4,38 @@
 
 use super::call::Call;
 use core::mem;
-use hmdfs_kapi::page_run::PageRun;
 use kernel::prelude::*;
-
-/// A call that was not sent.
-pub(crate) struct Outgoing {
-    /// Whom the reply goes to.
-    pub(crate) call: Call,
-    /// The body of the request.
-    pub(crate) body: KVVec<u8>,
-    /// The data after it.
-    pub(crate) data: Option<PageRun>,
-}
 
 /// A place in the queue.
 pub(super) struct Place {
-    outgoing: Outgoing,
+    /// There is one, unless it was taken out to be sent.
+    call: Option<Call>,
     next: Option<KBox<Place>>,
 }
 
 impl Place {
     /// Memory for a call that is to wait; on failure the call comes back.
-    pub(super) fn new(outgoing: Outgoing) -> Result<KBox<Self>, Outgoing> {
+    pub(super) fn new(call: Call) -> Result<KBox<Self>, Call> {
         match KBox::<Self>::new_uninit(GFP_KERNEL) {
             Ok(memory) => Ok(KBox::write(
                 memory,
                 Self {
-                    outgoing,
+                    call: Some(call),
                     next: None,
                 },
             )),
-            Err(_) => Err(outgoing),
+            Err(_) => Err(call),
         }
     }
 
     /// The call that waited.
-    pub(super) fn into_outgoing(place: KBox<Self>) -> Outgoing {
-        KBox::into_inner(place).outgoing
+    pub(super) fn take(&mut self) -> Option<Call> {
+        self.call.take()
+    }
+
+    /// The call has to wait on.
+    pub(super) fn put_back(&mut self, call: Call) {
+        self.call = Some(call);
     }
 }
 
@@ -57,7 +52,7 @@ impl Queue {
         put(&mut self.last, place);
     }
 
-    /// Puts a call back that was popped just now.
+    /// Puts a call in front of all others.
     pub(super) fn push_front(&mut self, place: KBox<Place>) {
         put(&mut self.first, place);
     }
@@ -72,14 +67,19 @@ impl Queue {
         take(&mut self.first)
     }
 
-    /// Takes the call that has waited for longest if `condition` is true for it.
-    pub(super) fn pop_if(&mut self, condition: impl FnOnce(&Call) -> bool) -> Option<Outgoing> {
-        let place = self.pop()?;
-        if condition(&place.outgoing.call) {
-            return Some(Place::into_outgoing(place));
+    /// Takes out all calls for which `condition` is true, and keeps the order of the others.
+    pub(super) fn extract(&mut self, condition: impl Fn(&Call) -> bool) -> Queue {
+        let mut extracted = Queue::default();
+        let mut rest = Queue::default();
+        while let Some(place) = self.pop() {
+            if place.call.as_ref().is_none_or(&condition) {
+                extracted.push(place);
+            } else {
+                rest.push(place);
+            }
         }
-        self.push_front(place);
-        None
+        *self = rest;
+        extracted
     }
 }
 

@@ -13,7 +13,10 @@ use crate::link::{
     Link,
     StartError, //
 };
-use hmdfs_kapi::workqueue::OwnedQueue;
+use hmdfs_kapi::workqueue::{
+    cancel_delayed_work,
+    OwnedQueue, //
+};
 use kernel::{
     new_condvar,
     new_mutex,
@@ -173,6 +176,7 @@ impl Peers {
         self.bump();
         peer.forget();
         end_links(&peer);
+        cancel_delayed_work::<Peer, 1>(&peer);
         true
     }
 
@@ -254,6 +258,7 @@ impl Peers {
         let mut number = 0;
         while let Some(peer) = self.at_or_after(number) {
             end_links(&peer);
+            peer.lose_hope();
             number = peer.number().saturating_add(1);
         }
     }
@@ -274,6 +279,9 @@ impl Peers {
             while *alive != 0 {
                 self.none_alive.wait(&mut alive);
             }
+        }
+        for peer in &peers {
+            cancel_delayed_work::<Peer, 1>(peer);
         }
         // What a peer wanted may go on after its link ended, and queue control work;
         // nothing in the control queue makes work for the other.

@@ -9,17 +9,41 @@ use hmdfs_proto::{
 use kernel::prelude::*;
 
 use crate::{
-    link::{Reply, Request},
+    link::{Effect, Reply, Request},
     peer::Peer,
 };
 
+/// In front of what must not be executed twice. The peer puts the number in.
+const ONCE: Operation<'_> = Operation::Once {
+    slot: 0,
+    sequence: 0,
+};
+
+/// What becomes of the operations when they are executed more than once.
+fn effect(operations: &[Operation<'_>]) -> Effect {
+    let mut effect = Effect::None;
+    for operation in operations.iter().filter(|operation| operation.is_change()) {
+        match operation {
+            Operation::Write { .. } => effect = Effect::Same,
+            _ => return Effect::Once,
+        }
+    }
+    effect
+}
+
 /// Encodes the operations of a request whose reply carries at most `data_limit` bytes of data.
 pub(crate) fn request(operations: &[Operation<'_>], data_limit: u32) -> Result<Request> {
-    let size = operations.iter().fold(2, |size: usize, operation| {
-        size.saturating_add(operation.max_size())
-    });
+    let effect = effect(operations);
+    let size = operations
+        .iter()
+        .fold(2 + ONCE.max_size(), |size, operation| {
+            usize::saturating_add(size, operation.max_size())
+        });
     let mut body = KVVec::from_elem(0u8, size, GFP_KERNEL)?;
     let mut writer = RequestWriter::new(&mut body).map_err(|_| EMSGSIZE)?;
+    if effect != Effect::None {
+        writer.push(&ONCE).map_err(|_| EMSGSIZE)?;
+    }
     for operation in operations {
         writer.push(operation).map_err(|_| EMSGSIZE)?;
     }
@@ -29,6 +53,7 @@ pub(crate) fn request(operations: &[Operation<'_>], data_limit: u32) -> Result<R
         body,
         data: None,
         data_limit,
+        effect,
     })
 }
 
@@ -56,8 +81,17 @@ pub(crate) struct Outcomes<'a> {
 impl<'a> Outcomes<'a> {
     /// Reads `reply`, which answers `operations`.
     pub(crate) fn new(reply: &'a Reply, operations: &'a [Operation<'a>]) -> Result<Self> {
+        let mut reader = ReplyReader::new(&reply.body).map_err(|_| EPROTO.error())?;
+        if effect(operations) != Effect::None {
+            // That the number is not the one that the peer expects says nothing about files.
+            match reader.next(&ONCE) {
+                Ok(Ok(Outcome::Done)) => {}
+                Ok(Err(_)) => return Err(EIO),
+                _ => return Err(EPROTO.into()),
+            }
+        }
         Ok(Self {
-            reader: ReplyReader::new(&reply.body).map_err(|_| EPROTO.error())?,
+            reader,
             operations: operations.iter(),
         })
     }

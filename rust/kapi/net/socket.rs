@@ -63,6 +63,33 @@ unsafe impl Send for Socket {}
 // SAFETY: The same.
 unsafe impl Sync for Socket {}
 
+/// An iterator that is being filled, and can be taken back to where that began.
+///
+/// # Invariants
+///
+/// `iterator` was advanced by `filled` bytes.
+pub struct Filling<'a, 'data> {
+    iterator: &'a mut IovIterDest<'data>,
+    filled: usize,
+}
+
+impl<'a, 'data> Filling<'a, 'data> {
+    /// Nothing is filled yet.
+    pub fn new(iterator: &'a mut IovIterDest<'data>) -> Self {
+        // INVARIANT: No bytes are.
+        Self {
+            iterator,
+            filled: 0,
+        }
+    }
+
+    /// Takes the iterator back: what was received does not count.
+    pub fn rewind(self) {
+        // SAFETY: By the type invariant it was advanced by that much.
+        unsafe { self.iterator.revert(self.filled) };
+    }
+}
+
 /// Room for the control message that tells a record's type.
 #[repr(C, align(8))]
 struct Control {
@@ -186,7 +213,17 @@ impl Socket {
 
     /// As [`Socket::receive`], at most `limit` bytes into an iterator, which is
     /// advanced by what was received.
-    pub fn receive_into(&self, iterator: &mut IovIterDest<'_>, limit: usize) -> Result<Received> {
+    pub fn receive_into(&self, filling: &mut Filling<'_, '_>, limit: usize) -> Result<Received> {
+        let before = filling.iterator.len();
+        let received = self.receive_iterator(filling.iterator, limit);
+        // Whatever came of it, also an error.
+        let advanced = before.saturating_sub(filling.iterator.len());
+        // INVARIANT: It was advanced by that.
+        filling.filled = filling.filled.saturating_add(advanced);
+        received
+    }
+
+    fn receive_iterator(&self, iterator: &mut IovIterDest<'_>, limit: usize) -> Result<Received> {
         let whole = iterator.len();
         let limit = limit.min(whole);
         let raw = iterator.as_raw();
@@ -270,27 +307,26 @@ impl Socket {
     ///
     /// May wait for the peer to make room, and no signal ends that. After an error
     /// the connection is of no use, for a part may have been sent.
-    pub fn send(&self, head: &[u8], body: &[u8]) -> Result {
-        self.send_flags(head, body, 0)
+    pub fn send(&self, parts: [&[u8]; 3]) -> Result {
+        self.send_flags(parts, 0)
     }
 
     /// As [`Socket::send`], but gives up at once (`EAGAIN`) when there is no room.
-    pub fn try_send(&self, head: &[u8], body: &[u8]) -> Result {
-        self.send_flags(head, body, bindings::MSG_DONTWAIT)
+    pub fn try_send(&self, bytes: &[u8]) -> Result {
+        self.send_flags([bytes, &[], &[]], bindings::MSG_DONTWAIT)
     }
 
-    fn send_flags(&self, head: &[u8], body: &[u8], flags: c_uint) -> Result {
-        let mut vectors = [head, body].map(|bytes| bindings::kvec {
+    fn send_flags(&self, parts: [&[u8]; 3], flags: c_uint) -> Result {
+        let mut vectors = parts.map(|bytes| bindings::kvec {
             iov_base: bytes.as_ptr().cast_mut().cast(),
             iov_len: bytes.len(),
         });
-        let length = head.len().saturating_add(body.len());
+        let length = parts.iter().map(|bytes| bytes.len()).sum();
         let mut message = bindings::msghdr {
             msg_flags: flags | bindings::MSG_NOSIGNAL,
             ..Default::default()
         };
-        // SAFETY: The vectors describe `head` and `body`, which are only read, and
-        // outlive `message`.
+        // SAFETY: The vectors describe `parts`, which are only read, and outlive `message`.
         unsafe {
             bindings::iov_iter_kvec(
                 &raw mut message.msg_iter,

@@ -6,6 +6,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use hmdfs_netlink::{Client, DownReason, Event, Events, LinkState};
@@ -83,8 +84,19 @@ impl Impostor {
 
     /// [`Impostor::connect`], and both sides have said HELLO.
     pub fn greeted(disguise: &Device, victim: &Device, address: &str) -> Result<Self> {
+        let hello = hello(hmdfs_proto::VERSION_MIN, hmdfs_proto::VERSION_MAX)?;
+        Self::greeted_with(&hello, disguise, victim, address)
+    }
+
+    /// As [`Impostor::greeted`], with this HELLO.
+    pub fn greeted_with(
+        hello: &[u8],
+        disguise: &Device,
+        victim: &Device,
+        address: &str,
+    ) -> Result<Self> {
         let mut impostor = Self::connect(disguise, victim, address)?;
-        impostor.send(&hello(hmdfs_proto::VERSION_MIN, hmdfs_proto::VERSION_MAX)?)?;
+        impostor.send(hello)?;
         let message = impostor.receive()?.context("the victim hung up")?;
         ensure!(
             message.header.opcode == Opcode::Hello,
@@ -153,8 +165,8 @@ impl Impostor {
         message
     }
 
-    /// Runs a compound and returns the status of its last operation, as errno.
-    pub fn compound(&mut self, operations: &[Operation<'_>]) -> Result<u32> {
+    /// Runs a compound and returns the reply.
+    pub fn reply(&mut self, operations: &[Operation<'_>]) -> Result<Message> {
         let message = self.request(Opcode::Compound, &compound(operations)?);
         self.send(&message)?;
         let reply = self
@@ -165,6 +177,12 @@ impl Impostor {
             "no reply: {:?}",
             reply.header
         );
+        Ok(reply)
+    }
+
+    /// Runs a compound and returns the status of its last operation, as errno.
+    pub fn compound(&mut self, operations: &[Operation<'_>]) -> Result<u32> {
+        let reply = self.reply(operations)?;
         if reply.header.status.errno() != 0 {
             return Ok(reply.header.status.errno());
         }
@@ -180,11 +198,7 @@ impl Impostor {
 
     /// Runs a compound that ends with a question for a handle, and gives that, if all succeeded.
     pub fn handle(&mut self, operations: &[Operation<'_>]) -> Result<Option<Handle>> {
-        let message = self.request(Opcode::Compound, &compound(operations)?);
-        self.send(&message)?;
-        let reply = self
-            .receive_no_ping()?
-            .context("the victim ended the link instead of answering")?;
+        let reply = self.reply(operations)?;
         let malformed = |error: hmdfs_proto::Error| anyhow!("the reply: {}", error.as_str());
         let mut reader = ReplyReader::new(&reply.body).map_err(malformed)?;
         let mut found = None;
@@ -212,6 +226,13 @@ impl Impostor {
         })
     }
 
+    /// Ends the connection with a goodbye.
+    pub fn say_goodbye(mut self) -> Result<()> {
+        // The victim may have been faster.
+        let _ = self.send(&Header::new(Kind::Notice, Opcode::Bye, 0).encode());
+        self.hang_up()
+    }
+
     /// Ends the connection without a word.
     pub fn hang_up(self) -> Result<()> {
         match self.stream.shutdown(std::net::Shutdown::Both) {
@@ -236,13 +257,26 @@ pub fn compound(operations: &[Operation<'_>]) -> Result<Vec<u8>> {
     Ok(body)
 }
 
+/// The epoch in which impostors speak.
+static EPOCH: AtomicU64 = AtomicU64::new(0x1234_5678);
+
+/// From now on impostors speak in another epoch; gives the one before.
+pub fn begin_anew() -> u64 {
+    EPOCH.fetch_add(1, Ordering::Relaxed)
+}
+
 /// A HELLO that offers these versions.
 pub fn hello(version_min: u16, version_max: u16) -> Result<Vec<u8>> {
+    hello_in(EPOCH.load(Ordering::Relaxed), version_min, version_max)
+}
+
+/// A HELLO in another epoch.
+pub fn hello_in(epoch: u64, version_min: u16, version_max: u16) -> Result<Vec<u8>> {
     let hello = Hello {
         version_min,
         version_max,
         features: 0,
-        epoch: 0x1234_5678,
+        epoch,
         window: 64,
         data_window: hmdfs_proto::MAX_DATA,
     };
@@ -265,6 +299,13 @@ impl Watch {
     pub fn on(device: &Device) -> Result<Self> {
         let events = device.enter(|| Ok(Client::connect()?.subscribe()?))?;
         Ok(Self(events))
+    }
+
+    /// Whether no link has gone down.
+    pub fn is_quiet(&mut self) -> Result<bool> {
+        let ended =
+            |event: &Event| matches!(event, Event::Link(link) if link.state == LinkState::Down);
+        Ok(!self.0.take()?.iter().any(ended))
     }
 
     /// Waits until a link goes down; returns why it did.

@@ -10,7 +10,7 @@ use hmdfs_proto::{Handle, Header, Kind, Name, Opcode, Operation, MAX_BODY, MAX_D
 use hmdfs_tls::{DeviceId, Identity};
 
 use crate::fleet::{Fleet, Plan};
-use crate::impostor::{compound, hello, Impostor, Watch};
+use crate::impostor::{begin_anew, compound, hello, hello_in, Impostor, Watch};
 use crate::net::Network;
 use crate::random::Random;
 use crate::suite::support::{holds, same};
@@ -36,6 +36,9 @@ pub const GROUP: Group = Group {
         too_many_operations_end_the_link,
         forged_handles_are_stale,
         more_requests_than_allowed,
+        a_number_is_executed_once,
+        a_number_that_reads_ends_the_link,
+        an_ended_life_does_not_come_back,
         silence_ends_the_link,
         mutated_requests_do_no_harm,
     ],
@@ -313,6 +316,88 @@ fn more_requests_than_allowed(fleet: &mut Fleet) -> Result<()> {
         }
     }
     impostor.hang_up()?;
+    is_well(fleet)
+}
+
+fn once(slot: u16, sequence: u64) -> Operation<'static> {
+    Operation::Once { slot, sequence }
+}
+
+/// However often it arrives, on whatever link; until its sender begins anew.
+fn a_number_is_executed_once(fleet: &mut Fleet) -> Result<()> {
+    let file = fleet.device("laptop")?.export().join("numbered");
+    let name = Name::new(b"numbered").map_err(|error| anyhow!("{error:?}"))?;
+    let numbered = |slot, sequence| {
+        [
+            once(slot, sequence),
+            Operation::Root,
+            Operation::Walk(name),
+            Operation::GetAttributes,
+        ]
+    };
+    let stale = [once(0, 9)];
+    let mut honest = greeted(fleet)?;
+    fs::write(&file, "1")?;
+    let first = honest.reply(&numbered(0, 1))?.body;
+    fs::write(&file, "of another size")?;
+    same(
+        "the same",
+        honest.reply(&numbered(0, 1))?.body,
+        first.clone(),
+    )?;
+    honest.hang_up()?;
+    let mut again = greeted(fleet)?;
+    let same_again = again.reply(&numbered(0, 1))?.body;
+    same("the same on another link", same_again, first.clone())?;
+    let status = again.compound(&[once(0, 3), Operation::Root])?;
+    same("a number too many", status, libc::ESTALE as u32)?;
+    let status = again.compound(&stale)?;
+    same("a number from nowhere", status, libc::ESTALE as u32)?;
+    let status = again.compound(&[once(1000, 1), Operation::Root])?;
+    same("a slot too many", status, libc::ESTALE as u32)?;
+    let next = again.reply(&numbered(0, 2))?.body;
+    ensure!(next != first, "the next number was not executed");
+    let status = again.compound(&numbered(0, 1))?;
+    same("the number before", status, libc::ESTALE as u32)?;
+    again.hang_up()?;
+    begin_anew();
+    let mut reborn = greeted(fleet)?;
+    let reply = reborn.reply(&numbered(0, 1))?.body;
+    same("the first number of another life", reply, next)?;
+    reborn.hang_up()
+}
+
+fn greeted_in(fleet: &Fleet, epoch: u64) -> Result<Impostor> {
+    let hello = hello_in(epoch, hmdfs_proto::VERSION_MIN, hmdfs_proto::VERSION_MAX)?;
+    let (tablet, laptop) = (fleet.device("tablet")?, fleet.device("laptop")?);
+    Impostor::greeted_with(&hello, tablet, laptop, &address())
+}
+
+/// What is read could not be kept.
+fn a_number_that_reads_ends_the_link(fleet: &mut Fleet) -> Result<()> {
+    ends_with(fleet, DownReason::Protocol, |impostor| {
+        let read = Operation::Read {
+            offset: 0,
+            length: 1,
+        };
+        let body = compound(&[once(1, 1), Operation::Root, read])?;
+        let message = impostor.request(Opcode::Compound, &body);
+        impostor.send(&message)
+    })
+}
+
+/// With a new epoch all links of the old one end, and there will be no other ones.
+fn an_ended_life_does_not_come_back(fleet: &mut Fleet) -> Result<()> {
+    let mut old = greeted(fleet)?;
+    same("the status", old.compound(&ROOT)?, 0)?;
+    let ended = begin_anew();
+    let mut new = greeted(fleet)?;
+    same("the status", new.compound(&ROOT)?, 0)?;
+    old.wait_for_the_end()?;
+    let mut old = greeted_in(fleet, ended)?;
+    old.wait_for_the_end()?;
+    same("the status", new.compound(&ROOT)?, 0)?;
+    new.hang_up()?;
     is_well(fleet)
 }
 

@@ -52,7 +52,7 @@ fn look(fleet: &Fleet, lie: Lie, look: impl FnOnce(&Path) -> Result<()>) -> Resu
         let result = wait_for_state(laptop, "tablet", true, PATIENCE)
             .and_then(|_| look(&laptop.view("tablet")));
         // A victim that hung up is well within its rights.
-        let _ = hold.hang_up();
+        let _ = hold.say_goodbye();
         let served = server.join();
         result?;
         served.map_err(|_| anyhow!("the server panicked"))?

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::fleet::Fleet;
 
+mod broken;
 mod coherence;
 mod control;
 mod exercise;
@@ -26,6 +27,7 @@ mod remote_limits;
 mod remote_names;
 mod round_trips;
 pub mod support;
+mod windows;
 mod writing;
 
 /// What a test is given.
@@ -91,6 +93,8 @@ pub fn groups() -> Vec<Group> {
         names::changes::GROUP,
         policy::GROUP,
         outage::GROUP,
+        broken::GROUP,
+        windows::GROUP,
         hostile::GROUP,
         lies::GROUP,
         module::LAST,
