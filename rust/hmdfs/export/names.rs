@@ -65,7 +65,7 @@ impl<C: Client + ?Sized> Names<'_, C> {
         match cred::with_umask(mode.1, || directory.create(name.as_bytes(), mode.0)) {
             // Somebody was faster.
             Err(error) if error == EEXIST => Ok((existing()?, false)),
-            made => Ok((self.made(directory, made?), true)),
+            made => Ok((self.made(directory, name, made?)?, true)),
         }
     }
 
@@ -73,7 +73,7 @@ impl<C: Client + ?Sized> Names<'_, C> {
     fn mkdir(&self, directory: &Path, name: &Name<'_>, mode: Mode) -> Result<Path> {
         self.may_add(directory, name)?;
         let made = cred::with_umask(mode.1, || directory.mkdir(name.as_bytes(), mode.0 & 0o7777))?;
-        Ok(self.made(directory, made))
+        self.made(directory, name, made)
     }
 
     /// Makes a FIFO or a socket.
@@ -84,7 +84,7 @@ impl<C: Client + ?Sized> Names<'_, C> {
         }
         check_mode(mode.0)?;
         let made = cred::with_umask(mode.1, || directory.mknod(name.as_bytes(), mode.0, 0))?;
-        Ok(self.made(directory, made))
+        self.made(directory, name, made)
     }
 
     /// Makes a symbolic link.
@@ -217,13 +217,21 @@ impl<C: Client + ?Sized> Names<'_, C> {
         })
     }
 
-    /// Gives what was made in `directory` the label that this has, if any. Where that fails, it
-    /// has the label of all files that carry none.
-    fn made(&self, directory: &Path, path: Path) -> Path {
-        if let Err(error) = label::inherit(self.export, directory, &path) {
-            pr_debug!("a new file did not get its directory's label: {error:?}\n");
+    /// Gives what was made in `directory` the label that this has, if any. Where that fails it is
+    /// removed again: without the label, others could see what is put into it.
+    fn made(&self, directory: &Path, name: &Name<'_>, path: Path) -> Result<Path> {
+        let Err(error) = label::inherit(self.export, directory, &path) else {
+            return Ok(path);
+        };
+        let removed = if path.is_dir() {
+            directory.rmdir(name.as_bytes(), &path)
+        } else {
+            directory.unlink(name.as_bytes(), &path)
+        };
+        if let Err(error) = removed {
+            pr_warn!("a new file without its directory's label could not be removed: {error:?}\n");
         }
-        path
+        Err(error)
     }
 }
 
