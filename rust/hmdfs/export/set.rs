@@ -19,9 +19,15 @@ pub(super) fn set<C: Client + ?Sized>(
     if let Some(mode) = set.mode.filter(|_| !path.is_dir()) {
         check_mode(mode)?;
     }
+    let mut writer = None;
     if set.size.is_some() {
         access::check_use(export, client, path, Mask::Write)?;
+        if path.is_reg() {
+            writer = Some(export.writers.open(path, &export.server)?);
+        }
     }
+    // A new size is a change of the data, like a write.
+    let _turn = writer.as_ref().map(|writer| writer.turn.lock());
     path.set_attributes(&Changes {
         mode: set.mode,
         uid: set.uid,
