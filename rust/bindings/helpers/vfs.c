@@ -74,6 +74,11 @@ bool hmdfs_helper_inode_keeps_data(const struct inode *inode)
 	return IS_APPEND(inode) || IS_IMMUTABLE(inode);
 }
 
+bool hmdfs_helper_inode_has_writers(const struct inode *inode, int own)
+{
+	return atomic_read(&inode->i_writecount) > own;
+}
+
 void hmdfs_helper_memcpy_from_page(char *to, struct page *page, size_t offset, size_t length)
 {
 	memcpy_from_page(to, page, offset, length);

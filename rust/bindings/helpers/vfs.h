@@ -22,6 +22,7 @@ bool hmdfs_helper_exportfs_may_export(const struct super_block *sb);
 loff_t hmdfs_helper_file_size(const struct file *file);
 void hmdfs_helper_get_page(struct page *page);
 bool hmdfs_helper_inode_keeps_data(const struct inode *inode);
+bool hmdfs_helper_inode_has_writers(const struct inode *inode, int own);
 void hmdfs_helper_memcpy_from_page(char *to, struct page *page, size_t offset, size_t length);
 bool hmdfs_helper_inode_is_own(const struct inode *inode);
 struct mnt_idmap *hmdfs_helper_mnt_idmap(const struct vfsmount *mnt);

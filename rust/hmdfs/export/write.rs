@@ -30,9 +30,17 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
         access::check_use(export, client, &current.path, Mask::Write)?;
         let writer = export.writers.open(&current.path, &export.server)?;
         let turn = writer.turn.lock();
+        let disturbed = writer.file.has_other_writers();
         let before = change(current)?;
         let written = writer.file.write(offset, &data)?;
         let after = change(current)?;
+        // The attribute does not tell how many changes there were. A program of this device that
+        // may have made one must not pass for the client.
+        let before = if disturbed || writer.file.has_other_writers() {
+            after
+        } else {
+            before
+        };
         drop(turn);
         Ok(Outcome::Written(Written {
             length: u32::try_from(written)?,

@@ -101,6 +101,12 @@ impl WritableFile {
         (*self.0.path()).clone()
     }
 
+    /// Whether somebody else has the file open for writing, or mapped so.
+    pub fn has_other_writers(&self) -> bool {
+        // SAFETY: An open file has a valid inode. This one counts as one that writes.
+        unsafe { bindings::inode_has_writers(bindings::file_inode(self.0.as_raw()), 1) }
+    }
+
     /// Writes all of `data` at `offset`, and gives the number of bytes written; C:
     /// `vfs_iter_write`.
     ///
