@@ -3,6 +3,8 @@
  * Pages that are to be sent, or received into.
  */
 
+#include <linux/net.h>
+
 #include "page_run.h"
 
 /* The pages of one folio; only single pages are worth any effort. */
@@ -35,10 +37,29 @@ void hmdfs_helper_iov_iter_truncate(struct iov_iter *iter, size_t limit)
 	iov_iter_truncate(iter, limit);
 }
 
-/* Whether the memory is in pages that can be referred to: kernel buffers may be slab. */
+/*
+ * Whether the memory is in pages that can be referred to, also by a socket: kernel buffers may be
+ * slab, and those that a loop device passes on as well.
+ */
 bool hmdfs_helper_iov_iter_has_pages(const struct iov_iter *iter)
 {
-	return iov_iter_is_bvec(iter) || iov_iter_is_folioq(iter) || iov_iter_is_xarray(iter);
+	size_t skip = iter->iov_offset, left = iov_iter_count(iter);
+	const struct bio_vec *bvec;
+
+	if (iov_iter_is_folioq(iter) || iov_iter_is_xarray(iter))
+		return true;
+	if (!iov_iter_is_bvec(iter))
+		return false;
+	for (bvec = iter->bvec; left; bvec++) {
+		size_t part = min_t(size_t, bvec->bv_len - skip, left);
+		size_t offset = bvec->bv_offset + skip;
+
+		if (part && !sendpages_ok(bvec->bv_page, offset_in_page(offset) + part, offset))
+			return false;
+		left -= part;
+		skip = 0;
+	}
+	return true;
 }
 
 int hmdfs_helper_iov_iter_visit_pages(struct iov_iter *iter, hmdfs_page_actor_t actor,
