@@ -16,6 +16,9 @@ use crate::node::Inode;
 pub(super) fn setattr(inode: &Inode, changes: &Changes) -> Result {
     let node = of(inode)?;
     if node.attributes().is_regular() {
+        if changes.size.is_some() {
+            inode.dio_wait();
+        }
         // What is written later would set the time of modification once more, or come back
         // behind the new end.
         inode.write_and_wait()?;

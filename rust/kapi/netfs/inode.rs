@@ -50,6 +50,14 @@ impl<F: FileSystem> Inode<F> {
         unsafe { bindings::netfs_truncate(self.netfs(), size as i64) };
     }
 
+    /// Waits until direct reads and writes have ended; C: `inode_dio_wait`.
+    ///
+    /// The inode is locked exclusively, so that none begin.
+    pub fn dio_wait(&self) {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::inode_dio_wait(self.as_raw()) };
+    }
+
     /// Drops a range from the page cache, with the whole folios that it touches; what was written
     /// to them is sent first. May sleep.
     pub fn invalidate_range(&self, offset: u64, length: u64) -> Result {

@@ -223,8 +223,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
             let (what, keep_size) = Allocation::of_mode(mode as u32).ok_or(EOPNOTSUPP)?;
             let (start, length) = (u64::try_from(offset)?, u64::try_from(length)?);
             let _lock = inode.lock_killable()?;
-            // SAFETY: The inode is locked.
-            unsafe { bindings::inode_dio_wait(inode.as_raw()) };
+            inode.dio_wait();
             inode.write_and_wait()?;
             T::fallocate(inode, what, keep_size, start, length)?;
             match what {
@@ -333,10 +332,13 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         };
         // The owner copies what it has: ours has to be there. A write to the source in between
         // is one after the copy.
-        source.write_and_wait()?;
+        {
+            let _lock = source.lock_killable()?;
+            source.dio_wait();
+            source.write_and_wait()?;
+        }
         let _lock = target.lock_killable()?;
-        // SAFETY: The inode is locked.
-        unsafe { bindings::inode_dio_wait(target.as_raw()) };
+        target.dio_wait();
         target.write_and_wait()?;
         let copied = T::copy(source, target, &range)?;
         target.invalidate_range(range.offset, copied)?;
