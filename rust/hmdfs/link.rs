@@ -67,7 +67,8 @@ use hmdfs_kapi::{
 };
 use hmdfs_proto::Status;
 use kernel::{
-    impl_has_delayed_work, impl_has_work, new_delayed_work, new_mutex, new_spinlock, new_work,
+    impl_has_delayed_work, impl_has_work, new_condvar, new_delayed_work, new_mutex, new_spinlock,
+    new_work,
     prelude::*,
     sync::{
         atomic::{
@@ -75,6 +76,7 @@ use kernel::{
             Relaxed, //
         },
         Arc,
+        CondVar,
         Mutex,
         SpinLock, //
     },
@@ -114,6 +116,11 @@ pub(crate) struct Link {
     state: SpinLock<State>,
     #[pin]
     sender: Mutex<Sender>,
+    /// How many want to send little.
+    urgent: Atomic<u32>,
+    /// A message was sent: whoever let others go first may look again.
+    #[pin]
+    turn: CondVar,
     #[pin]
     calls: SpinLock<Table>,
     #[pin]
@@ -205,6 +212,8 @@ impl Link {
                 begun: Instant::now(),
                 state <- new_spinlock!(State::new(), "Link::state"),
                 sender <- new_mutex!(Sender::new(), "Link::sender"),
+                urgent: Atomic::new(0),
+                turn <- new_condvar!("Link::turn"),
                 calls <- new_spinlock!(table, "Link::calls"),
                 pulse <- new_spinlock!(Pulse::new(), "Link::pulse"),
                 heard: Atomic::new(0),

@@ -63,7 +63,7 @@ use kernel::{
     },
 };
 use presence::Links;
-use queue::Queue;
+use queue::Lanes;
 
 /// Most links to one peer.
 pub(crate) const MAX_LINKS: usize = 4;
@@ -108,9 +108,11 @@ pub(crate) struct Peer {
     #[pin]
     replay: Replay,
     #[pin]
-    queue: Mutex<Queue>,
-    /// Length of the queue; changed with `queue` locked.
-    queued: Atomic<u32>,
+    queue: Mutex<Lanes>,
+    /// Length of the urgent queue; changed with `queue` locked.
+    urgent: Atomic<u32>,
+    /// Length of the other one.
+    bulk: Atomic<u32>,
     /// Whether something was changed there since the peer was last asked to bring everything to
     /// stable storage; 0 or 1.
     unsynced: Atomic<u32>,
@@ -145,8 +147,9 @@ impl Peer {
                 epochs <- new_mutex!(Epochs::default(), "Peer::epochs"),
                 slots <- new_spinlock!(Slots::default(), "Peer::slots"),
                 replay <- Replay::new(),
-                queue <- new_mutex!(Queue::default(), "Peer::queue"),
-                queued: Atomic::new(0),
+                queue <- new_mutex!(Lanes::default(), "Peer::queue"),
+                urgent: Atomic::new(0),
+                bulk: Atomic::new(0),
                 unsynced: Atomic::new(0),
                 pump <- new_work!("Peer::pump"),
                 look <- new_delayed_work!("Peer::look"),

@@ -124,6 +124,12 @@ impl<T, N: Copy, S: DerefMut<Target = [Slot<T, N>]>> Calls<T, N, S> {
         self.taken < self.window && self.free != NONE && (data == 0 || all <= self.data_window)
     }
 
+    /// Whether many calls more may be sent: otherwise, what takes long to be answered should leave
+    /// the rest to what does not.
+    pub fn has_much_room(&self) -> bool {
+        self.window.saturating_sub(self.taken) > self.window / 8
+    }
+
     /// Takes a slot for a call with `data` bytes of data, and gives the identifier for the
     /// request; the call comes back when there is no room.
     pub fn insert(&mut self, call: T, note: N, data: u32) -> Result<u64, T> {
@@ -256,6 +262,16 @@ mod tests {
         assert_eq!(take(&mut calls, first), Err(Unknown));
         insert(&mut calls, 4).unwrap();
         assert_eq!(calls.in_flight(), 3);
+    }
+
+    #[test]
+    fn an_eighth_of_the_window_is_left() {
+        let mut calls = calls(16, 16);
+        while calls.has_much_room() {
+            insert(&mut calls, 1).unwrap();
+        }
+        assert_eq!(calls.in_flight(), 14);
+        assert!(calls.has_room(0));
     }
 
     #[test]

@@ -88,6 +88,12 @@ void hmdfs_helper_tls_expect_no_pad(struct socket *sock)
 			   KERNEL_SOCKPTR(&one), sizeof(one));
 }
 
+/*
+ * Bytes that wait in the socket behind those that TCP keeps on their way: whoever has something
+ * urgent to send waits for no more than these.
+ */
+#define HMDFS_NOTSENT_LOWAT	(256 * 1024)
+
 /* The socket must have TLS. */
 void hmdfs_helper_sock_adopt(struct socket *sock)
 {
@@ -100,6 +106,7 @@ void hmdfs_helper_sock_adopt(struct socket *sock)
 	sk->sk_rcvlowat = 1;
 	sk->sk_rcvtimeo = MAX_SCHEDULE_TIMEOUT;
 	sk->sk_sndtimeo = MAX_SCHEDULE_TIMEOUT;
+	WRITE_ONCE(tcp_sk(sk)->notsent_lowat, HMDFS_NOTSENT_LOWAT);
 	release_sock(sk);
 	tcp_sock_set_nodelay(sk);
 }

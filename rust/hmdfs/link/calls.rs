@@ -52,7 +52,8 @@ impl Link {
         let id = {
             let mut table = self.calls.lock();
             let other_epoch = ticket.is_some_and(|ticket| ticket.epoch != self.epoch());
-            if table.closed || other_epoch || !table.calls.has_room(data) {
+            let crowded = call.is_bulk() && !table.calls.has_much_room();
+            if table.closed || other_epoch || crowded || !table.calls.has_room(data) {
                 return Err(call);
             }
             call.set_sent();

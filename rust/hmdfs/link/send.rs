@@ -5,6 +5,10 @@
 //! A message leaves as a whole: one that was begun and cannot go on ends the link.
 //! Header and body share TLS records, and the data that follow are in records of
 //! their own, so that the other side can decrypt them where it wants them.
+//!
+//! Small messages overtake those with much data that wait for their turn. The socket
+//! takes little more than what TCP has on its way, so that what is urgent waits for
+//! the rest of one message at most.
 
 use super::{
     DownReason,
@@ -30,8 +34,12 @@ use hmdfs_proto::{
 use kernel::{
     prelude::*,
     sync::{
-        atomic::Relaxed,
-        Arc, //
+        atomic::{
+            Full,
+            Relaxed, //
+        },
+        Arc,
+        MutexGuard, //
     },
     time::{
         delay::fsleep,
@@ -47,6 +55,12 @@ const RECORD_LIMIT: u64 = 1 << 23;
 /// that is being sent.
 const GOODBYE_TRIES: u32 = 20;
 const GOODBYE_PAUSE: i64 = 5;
+
+/// A message with more bytes of data than this lets others go first.
+const BULK: usize = 64 << 10;
+
+/// How many times it does, so that it gets its turn.
+const COURTESIES: usize = 16;
 
 /// What whoever sends needs to have for itself.
 pub(super) struct Sender {
@@ -110,21 +124,15 @@ impl Link {
         let data_length = data.map_or(0, PageRun::len);
         header.body = u32::try_from(body)?;
         header.data = u32::try_from(data_length)?;
-        let (sent, exhausted) = {
-            let mut sender = self.sender.lock();
-            if self.down().0 != DownReason::None {
-                return Err(ENOTCONN.into());
-            }
-            self.sending.store(self.now().max(1), Relaxed);
-            let mut sent = self.socket.send([&header.encode(), beginning, rest]);
-            sender.count(Header::SIZE.saturating_add(body));
-            if let (Ok(()), Some(run)) = (&sent, data.filter(|run| !run.is_empty())) {
-                sent = self.socket.send_pages(run);
-                sender.count(run.len());
-            }
-            self.sending.store(0, Relaxed);
-            (sent, sender.records >= RECORD_LIMIT)
+        let mut sender = self.take_turn(data_length > BULK);
+        let sent = if self.down().0 == DownReason::None {
+            self.send_now(&mut sender, [&header.encode(), beginning, rest], data)
+        } else {
+            Err(ENOTCONN.into())
         };
+        let exhausted = sender.records >= RECORD_LIMIT;
+        drop(sender);
+        self.turn.notify_one();
         match sent {
             Ok(()) => {
                 let length = Header::SIZE
@@ -141,6 +149,37 @@ impl Link {
                 Err(error)
             }
         }
+    }
+
+    fn send_now(&self, sender: &mut Sender, parts: [&[u8]; 3], data: Option<&PageRun>) -> Result {
+        self.sending.store(self.now().max(1), Relaxed);
+        let mut sent = self.socket.send(parts);
+        sender.count(parts.iter().map(|part| part.len()).sum());
+        if let (Ok(()), Some(run)) = (&sent, data.filter(|run| !run.is_empty())) {
+            sent = self.socket.send_pages(run);
+            sender.count(run.len());
+        }
+        self.sending.store(0, Relaxed);
+        sent
+    }
+
+    /// Waits for the right to send a message, for longer if it is a `bulk` one and others wait, too.
+    fn take_turn(&self, bulk: bool) -> MutexGuard<'_, Sender> {
+        if !bulk {
+            self.urgent.fetch_add(1, Full);
+            let sender = self.sender.lock();
+            self.urgent.fetch_sub(1, Full);
+            return sender;
+        }
+        let mut sender = self.sender.lock();
+        for _ in 0..COURTESIES {
+            if self.urgent.load(Relaxed) == 0 {
+                break;
+            }
+            // Whoever is urgent takes the lock, and tells when the message is sent.
+            self.turn.wait(&mut sender);
+        }
+        sender
     }
 
     /// Tells the peer that the link ends on purpose, unless a message is stuck on

@@ -34,6 +34,10 @@ pub(crate) const DEADLINE: u32 = 10_000;
 /// How much later than its deadline a call for data ends at the latest, in milliseconds.
 pub(crate) const EXTENSION: u32 = 50_000;
 
+/// A call with more bytes of data than this, in either direction, is one of many that move a large
+/// file.
+const BULK: u32 = 64 << 10;
+
 /// For how long data that are written may wait without the peer doing anything with what it has
 /// been sent, in milliseconds.
 const STANDSTILL: u32 = DEADLINE + EXTENSION;
@@ -193,6 +197,11 @@ impl Call {
     pub(crate) fn data_length(&self) -> u32 {
         let length = self.message.data.as_ref().map_or(0, PageRun::len);
         u32::try_from(length).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it moves so much data that others should not have to wait behind it.
+    pub(crate) fn is_bulk(&self) -> bool {
+        self.data_length().max(self.data_limit) > BULK
     }
 
     /// What doing it twice would do.

@@ -9,7 +9,10 @@ use super::{
         Sink,
         Waiter, //
     },
-    queue::Place,
+    queue::{
+        Lane,
+        Place, //
+    },
     Peer, MAX_LINKS, MAX_REQUEST_BODY,
 };
 use crate::link::{
@@ -34,6 +37,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
+            Atomic,
             Full,
             Relaxed, //
         },
@@ -86,8 +90,8 @@ impl Peer {
         if length > MAX_REQUEST_BODY {
             return call.complete(Err(EMSGSIZE));
         }
-        // Nobody overtakes those who wait already.
-        if !self.has_queue() {
+        // Nobody overtakes others of the kind who wait already.
+        if self.queued(Lane::of(&call)).load(Relaxed) == 0 {
             match self.reserve(call) {
                 Attempt::Send(link, sending) => return link.send_call(&sending),
                 Attempt::Later(back) => call = back,
@@ -189,6 +193,7 @@ impl Peer {
     }
 
     fn enqueue(&self, call: Call, first: bool) {
+        let lane = Lane::of(&call);
         let mut place = match Place::new(call) {
             Ok(place) => place,
             Err(call) => return self.retire(call, ENOMEM),
@@ -205,11 +210,11 @@ impl Peer {
                 return;
             }
             if first {
-                queue.push_front(place);
+                queue.lane(lane).push_front(place);
             } else {
-                queue.push(place);
+                queue.lane(lane).push(place);
             }
-            self.queued.fetch_add(1, Full);
+            self.queued(lane).fetch_add(1, Full);
         }
         // A slot may have become free before the call was seen in the queue.
         if let Some((_, link)) = self.least_busy(&[false; MAX_LINKS]) {
@@ -219,7 +224,16 @@ impl Peer {
 
     /// Whether calls wait for a link with room.
     pub(crate) fn has_queue(&self) -> bool {
-        self.queued.load(Relaxed) != 0
+        let waits = |lane| self.queued(lane).load(Relaxed) != 0;
+        Lane::ALL.into_iter().any(waits)
+    }
+
+    /// Length of a queue.
+    fn queued(&self, lane: Lane) -> &Atomic<u32> {
+        match lane {
+            Lane::Urgent => &self.urgent,
+            Lane::Bulk => &self.bulk,
+        }
     }
 
     /// Ends the calls whose deadline passed while they were in the queue, and gives
@@ -245,14 +259,16 @@ impl Peer {
     }
 
     fn end_queued(&self, condition: impl Fn(&Call) -> bool, error: impl Fn() -> Error) -> usize {
-        let mut extracted = self.queue.lock().extract(condition);
         let mut ended: usize = 0;
-        while let Some(mut place) = extracted.pop() {
-            self.queued.fetch_sub(1, Full);
-            if let Some(call) = place.take() {
-                self.retire(call, error());
+        for lane in Lane::ALL {
+            let mut extracted = self.queue.lock().lane(lane).extract(&condition);
+            while let Some(mut place) = extracted.pop() {
+                self.queued(lane).fetch_sub(1, Full);
+                if let Some(call) = place.take() {
+                    self.retire(call, error());
+                }
+                ended = ended.saturating_add(1);
             }
-            ended = ended.saturating_add(1);
         }
         ended
     }
@@ -266,16 +282,21 @@ impl Peer {
     }
 
     fn next_to_send(&self) -> Option<(Arc<Link>, Sending)> {
+        // What cannot be sent in one lane does not keep back the other.
+        Lane::ALL.into_iter().find_map(|lane| self.next_of(lane))
+    }
+
+    fn next_of(&self, lane: Lane) -> Option<(Arc<Link>, Sending)> {
         loop {
             let mut queue = self.queue.lock();
-            let mut place = queue.pop()?;
+            let mut place = queue.lane(lane).pop()?;
             let attempt = self.reserve(place.take()?);
             if let Attempt::Later(call) = attempt {
                 place.put_back(call);
-                queue.push_front(place);
+                queue.lane(lane).push_front(place);
                 return None;
             }
-            self.queued.fetch_sub(1, Full);
+            self.queued(lane).fetch_sub(1, Full);
             drop(queue);
             match attempt {
                 Attempt::Send(link, sending) => return Some((link, sending)),

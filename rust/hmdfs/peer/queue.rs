@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Calls that no link has room for, first in, first out.
+//! Calls that no link has room for, first in, first out, but for the large ones, which let all
+//! others go first.
 
 use super::call::Call;
 use core::mem;
@@ -39,7 +40,47 @@ impl Place {
     }
 }
 
-/// The queue: a stack to take from and, the other way round, one to put on.
+/// Which of the two queues.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// For what is answered soon.
+    Urgent,
+    /// For what moves much data.
+    Bulk,
+}
+
+impl Lane {
+    /// In the order in which they are emptied.
+    pub(super) const ALL: [Self; 2] = [Lane::Urgent, Lane::Bulk];
+
+    /// The one of a call.
+    pub(super) fn of(call: &Call) -> Self {
+        if call.is_bulk() {
+            Lane::Bulk
+        } else {
+            Lane::Urgent
+        }
+    }
+}
+
+/// Both queues.
+#[derive(Default)]
+pub(super) struct Lanes {
+    urgent: Queue,
+    bulk: Queue,
+}
+
+impl Lanes {
+    /// One of them.
+    pub(super) fn lane(&mut self, lane: Lane) -> &mut Queue {
+        match lane {
+            Lane::Urgent => &mut self.urgent,
+            Lane::Bulk => &mut self.bulk,
+        }
+    }
+}
+
+/// A queue: a stack to take from and, the other way round, one to put on.
 #[derive(Default)]
 pub(super) struct Queue {
     first: Option<KBox<Place>>,
