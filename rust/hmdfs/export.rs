@@ -216,6 +216,11 @@ impl Export {
         compound::serve(export, client, body, input)
     }
 
+    /// A mark of what went wrong when anything was stored.
+    pub(crate) fn errors(&self) -> u32 {
+        self.root.sample_filesystem_errors()
+    }
+
     /// Closes all files that are kept open. Sleeps.
     #[cfg(HMDFS_KUNIT)]
     pub(crate) fn close_files(&self) {

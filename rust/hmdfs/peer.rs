@@ -113,9 +113,9 @@ pub(crate) struct Peer {
     urgent: Atomic<u32>,
     /// Length of the other one.
     bulk: Atomic<u32>,
-    /// Whether something was changed there since the peer was last asked to bring everything to
-    /// stable storage; 0 or 1.
-    unsynced: Atomic<u32>,
+    /// The epoch in which something was changed there first, since the peer was last asked to bring
+    /// everything to stable storage; 0 when nothing was.
+    unsynced: Atomic<u64>,
     #[pin]
     pump: Work<Peer, 0>,
     #[pin]
@@ -206,15 +206,16 @@ impl Peer {
         &self.replay
     }
 
-    /// Something was changed there, which may not be on stable storage.
-    pub(crate) fn set_unsynced(&self) {
-        self.unsynced.store(1, Relaxed);
+    /// Something was changed there in this epoch of the peer, which may not be on stable storage.
+    pub(crate) fn set_unsynced(&self, epoch: u64) {
+        // What was changed before counts.
+        let _ = self.unsynced.cmpxchg(0, epoch, Full);
     }
 
-    /// Whether something may have to be brought to stable storage there. The caller sees to that,
-    /// or says [`Peer::set_unsynced`] again.
-    pub(crate) fn take_unsynced(&self) -> bool {
-        self.unsynced.xchg(0, Full) != 0
+    /// Since which of its epochs something may have to be brought to stable storage there. The
+    /// caller sees to that, or says [`Peer::set_unsynced`] again.
+    pub(crate) fn take_unsynced(&self) -> Option<u64> {
+        Some(self.unsynced.xchg(0, Full)).filter(|&epoch| epoch != 0)
     }
 
     /// Changes what may change; returns whether the name did.

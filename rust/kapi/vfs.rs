@@ -11,6 +11,7 @@
 pub(crate) mod acl;
 mod directory;
 mod entry;
+mod errors;
 mod exportfs;
 mod file;
 pub(crate) mod modify;

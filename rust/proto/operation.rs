@@ -133,6 +133,9 @@ pub enum Operation<'a> {
     Sync {
         /// Only what is needed to read the data again.
         data_only: bool,
+        /// What a `Write` or `Sync` of before told: it fails when storing the file's data has met
+        /// with an error since.
+        errors: Option<u32>,
     },
     /// Allocates or frees space of the current file.
     Allocate(Allocate),
@@ -195,6 +198,10 @@ pub enum Operation<'a> {
 /// Bits of the argument of `Open`.
 const OPEN_READ: u8 = 1;
 const OPEN_WRITE: u8 = 2;
+
+/// Bits of the argument of `Sync`.
+const SYNC_DATA_ONLY: u8 = 1;
+const SYNC_ERRORS: u8 = 2;
 
 impl<'a> Operation<'a> {
     /// Bytes in front of the arguments of each operation.
@@ -259,8 +266,9 @@ impl<'a> Operation<'a> {
             | Operation::Other(_) => 0,
             Operation::File(_) => HANDLE,
             Operation::Walk(_) | Operation::GetExtended(_) | Operation::RemoveExtended(_) => NAME,
-            Operation::Open { .. } | Operation::Sync { .. } => 1,
+            Operation::Open { .. } => 1,
             Operation::ReadWhole { .. } => 4,
+            Operation::Sync { .. } => 5,
             Operation::Seek { .. } => 9,
             Operation::Once { .. } => 10,
             Operation::Read { .. } | Operation::ReadDirectory { .. } | Operation::Write { .. } => {
@@ -356,9 +364,16 @@ impl<'a> Operation<'a> {
                 flags: RenameFlags::decode(from)?,
             },
             20 => Operation::SetAttributes(SetAttributes::decode(from)?),
-            21 => Operation::Sync {
-                data_only: from.flag()?,
-            },
+            21 => {
+                let (bits, errors) = (from.u8()?, from.u32()?);
+                if bits & !(SYNC_DATA_ONLY | SYNC_ERRORS) != 0 {
+                    return Err(Error::Unknown);
+                }
+                Operation::Sync {
+                    data_only: bits & SYNC_DATA_ONLY != 0,
+                    errors: (bits & SYNC_ERRORS != 0).then_some(errors),
+                }
+            }
             22 => Operation::Allocate(Allocate::decode(from)?),
             23 => {
                 let copy = Operation::Copy {
@@ -494,7 +509,12 @@ impl<'a> Operation<'a> {
             }
             Operation::ReadWhole { limit } => encoder.u32(*limit),
             Operation::SetAttributes(set) => set.encode(encoder),
-            Operation::Sync { data_only } => encoder.flag(*data_only),
+            Operation::Sync { data_only, errors } => {
+                let data_only = if *data_only { SYNC_DATA_ONLY } else { 0 };
+                let marked = errors.map_or(0, |_| SYNC_ERRORS);
+                encoder.u8(data_only | marked)?;
+                encoder.u32(errors.unwrap_or(0))
+            }
             Operation::Allocate(allocate) => allocate.encode(encoder),
             Operation::Copy {
                 source,

@@ -18,6 +18,8 @@ pub struct Written {
     pub before: u64,
     /// The change attribute after it. No other peer's write came between.
     pub after: u64,
+    /// A mark of the errors that storing the file's data had met with before: see `Sync`.
+    pub errors: u32,
 }
 
 /// What a successful operation gave.
@@ -52,6 +54,8 @@ pub enum Outcome<'a> {
     Change(u64),
     /// Of `Write`.
     Written(Written),
+    /// Of `Sync`: a mark of the errors that storing the file's data has met with by now.
+    Synced(u32),
     /// Of `Create`: whether the file did not exist before.
     Created(bool),
     /// Of `Copy`: so many bytes were copied.
@@ -68,7 +72,7 @@ impl<'a> Outcome<'a> {
     pub(crate) fn decode(code: u8, payload: &'a [u8]) -> Result<Self> {
         let mut decoder = Decoder::new(payload);
         let outcome = match code {
-            1..=3 | 6 | 14..=22 | 26 | 28..=30 => Outcome::Done,
+            1..=3 | 6 | 14..=20 | 22 | 26 | 28..=30 => Outcome::Done,
             4 => Outcome::Handle(Handle::decode(&mut decoder)?),
             5 => Outcome::Attributes(Attributes::decode(&mut decoder)?),
             7 | 32 => Outcome::Read {
@@ -89,7 +93,9 @@ impl<'a> Outcome<'a> {
                 length: decoder.u32()?,
                 before: decoder.u64()?,
                 after: decoder.u64()?,
+                errors: decoder.u32()?,
             }),
+            21 => Outcome::Synced(decoder.u32()?),
             13 => Outcome::Created(decoder.flag()?),
             23 => Outcome::Copied(decoder.u64()?),
             24 => {
@@ -130,8 +136,10 @@ impl<'a> Outcome<'a> {
             Outcome::Written(written) => {
                 encoder.u32(written.length)?;
                 encoder.u64(written.before)?;
-                encoder.u64(written.after)
+                encoder.u64(written.after)?;
+                encoder.u32(written.errors)
             }
+            Outcome::Synced(errors) => encoder.u32(*errors),
             Outcome::Created(created) => encoder.flag(*created),
             Outcome::Change(number) | Outcome::Copied(number) | Outcome::Position(number) => {
                 encoder.u64(*number)

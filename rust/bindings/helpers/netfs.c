@@ -21,6 +21,11 @@ void hmdfs_helper_inode_touch_mtime(struct inode *inode)
 	inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
 }
 
+void hmdfs_helper_mapping_set_error(struct address_space *mapping, int error)
+{
+	mapping_set_error(mapping, error);
+}
+
 bool hmdfs_helper_mapping_is_being_written(const struct address_space *mapping)
 {
 	return mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||

@@ -8,6 +8,7 @@ void hmdfs_helper_netfs_inode_init(struct netfs_inode *ictx, const struct netfs_
 void hmdfs_helper_inode_dio_wait(struct inode *inode);
 void hmdfs_helper_inode_touch_mtime(struct inode *inode);
 bool hmdfs_helper_mapping_is_being_written(const struct address_space *mapping);
+void hmdfs_helper_mapping_set_error(struct address_space *mapping, int error);
 void hmdfs_helper_netfs_set_size(struct netfs_inode *ictx, loff_t size);
 void hmdfs_helper_netfs_truncate(struct netfs_inode *ictx, loff_t size);
 ssize_t hmdfs_helper_netfs_write_iter(struct kiocb *iocb, struct iov_iter *from);

@@ -79,6 +79,26 @@ bool hmdfs_helper_inode_has_writers(const struct inode *inode, int own)
 	return atomic_read(&inode->i_writecount) > own;
 }
 
+u32 hmdfs_helper_inode_sample_errors(const struct inode *inode)
+{
+	return errseq_sample(&inode->i_mapping->wb_err);
+}
+
+int hmdfs_helper_inode_check_errors(struct inode *inode, u32 *since)
+{
+	return errseq_check_and_advance(&inode->i_mapping->wb_err, since);
+}
+
+u32 hmdfs_helper_sb_sample_errors(struct super_block *sb)
+{
+	return errseq_sample(&sb->s_wb_err);
+}
+
+int hmdfs_helper_sb_check_errors(struct super_block *sb, u32 *since)
+{
+	return errseq_check_and_advance(&sb->s_wb_err, since);
+}
+
 void hmdfs_helper_memcpy_from_page(char *to, struct page *page, size_t offset, size_t length)
 {
 	memcpy_from_page(to, page, offset, length);

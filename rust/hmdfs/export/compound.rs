@@ -211,7 +211,6 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             | Operation::Remove { .. }
             | Operation::Rename { .. }
             | Operation::SetAttributes(_)
-            | Operation::Sync { .. }
             | Operation::Allocate(_)
             | Operation::SetExtended { .. }
             | Operation::RemoveExtended(_)
@@ -219,7 +218,8 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             | Operation::SyncFileSystem
             | Operation::Other(_) => 0,
             Operation::Create { .. } => 1,
-            Operation::Write { .. } => 20,
+            Operation::Sync { .. } => 4,
+            Operation::Write { .. } => 24,
             Operation::GetChange | Operation::Copy { .. } | Operation::Seek { .. } => 8,
             Operation::GetExtended(_) | Operation::ListExtended => MAX_EXTENDED,
             Operation::GetHandle => Handle::MAX_SIZE,
@@ -362,7 +362,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             Operation::Once { .. } => Outcome::Done,
             Operation::GetChange => Outcome::Change(write::change(self.current()?)?),
             Operation::Write { offset, length } => self.write(*offset, *length)?,
-            Operation::Sync { data_only } => self.sync(*data_only)?,
+            Operation::Sync { data_only, errors } => self.sync(*data_only, *errors)?,
             Operation::SyncFileSystem => self.sync_file_system()?,
             Operation::Allocate(allocate) => self.allocate(allocate)?,
             Operation::Copy {

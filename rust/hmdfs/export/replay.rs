@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Compounds that must be executed once, however often they arrive.
+//! What is kept of a client: compounds that must be executed once, however often they arrive,
+//! and which errors it was told of.
 //!
 //! Of each slot of a client the last reply is kept until the next compound of the slot
 //! arrives, or the client begins a new epoch. What that takes is bounded by [`SLOTS`] and
 //! [`MAX_REPLY`]. The rules are those of [`hmdfs_model::replay`].
 
+use hmdfs_kapi::vfs::Path;
 use hmdfs_model::replay::{self, Poll, Slot};
 use hmdfs_proto::Status;
 use kernel::{
@@ -42,6 +44,8 @@ pub(crate) struct Replay {
 
 struct Table {
     epoch: u64,
+    /// Which errors of the exported file system the client was told of.
+    errors: u32,
     slots: replay::Replay<Kept, KVVec<Slot<Kept>>>,
 }
 
@@ -77,6 +81,7 @@ impl Replay {
                 new_mutex!(
                     Table {
                         epoch: 0,
+                        errors: 0,
                         slots: replay::Replay::new(slots),
                     },
                     "Replay::table"
@@ -86,12 +91,20 @@ impl Replay {
         })
     }
 
-    /// The client began a new epoch: nothing that it sent before will be executed.
-    pub(crate) fn begin_epoch(&self, epoch: u64) {
+    /// The client began a new epoch: nothing that it sent before will be executed. `errors` marks
+    /// what went wrong before.
+    pub(crate) fn begin_epoch(&self, epoch: u64, errors: u32) {
         let mut table = self.table.lock();
         table.epoch = epoch;
+        table.errors = errors;
         table.slots.clear();
         self.changed.notify_all();
+    }
+
+    /// Fails with an error of storing anything in the file system of `path` that the client was not
+    /// told of.
+    pub(super) fn check_errors(&self, path: &Path) -> Result {
+        path.check_filesystem_errors(&mut self.table.lock().errors)
     }
 
     /// A compound has arrived.

@@ -31,6 +31,7 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
         let writer = export.writers.open(&current.path, &export.server)?;
         let turn = writer.turn.lock();
         let disturbed = writer.file.has_other_writers();
+        let errors = current.path.sample_errors();
         let before = change(current)?;
         let written = writer.file.write(offset, &data)?;
         let after = change(current)?;
@@ -46,11 +47,17 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
             length: u32::try_from(written)?,
             before,
             after,
+            errors,
         }))
     }
 
-    /// Waits until the current file is on stable storage.
-    pub(super) fn sync(&mut self, data_only: bool) -> Result<Outcome<'static>> {
+    /// Waits until the current file is on stable storage; fails with the error that its data have
+    /// met with since the mark `errors`.
+    pub(super) fn sync(
+        &mut self,
+        data_only: bool,
+        errors: Option<u32>,
+    ) -> Result<Outcome<'static>> {
         let export = self.export;
         let current = self.current()?;
         if current.path.is_dir() {
@@ -59,13 +66,22 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
             check_regular(current)?;
             self.keep_open()?.fsync(data_only)?;
         }
-        Ok(Outcome::Done)
+        // Whoever shares the open file may have been told of it in the client's place.
+        let path = &self.current()?.path;
+        let mut mark = errors.unwrap_or_else(|| path.sample_errors());
+        path.check_errors(&mut mark)?;
+        Ok(Outcome::Synced(mark))
     }
 
     /// Waits until everything in the current file's file system is on stable storage.
     pub(super) fn sync_file_system(&mut self) -> Result<Outcome<'static>> {
         access::check_change(self.client)?;
-        self.current()?.path.sync_filesystem()?;
+        let client = self.client;
+        let path = &self.current()?.path;
+        path.sync_filesystem()?;
+        if let Some((replay, _)) = client.replay() {
+            replay.check_errors(path)?;
+        }
         Ok(Outcome::Done)
     }
 

@@ -122,7 +122,9 @@ impl Link {
         self.set_data_window(hello.data_window);
         // Before the link is up, which is when others look at it.
         self.epoch.store(hello.epoch, Relaxed);
-        if !self.peer.greet(hello.epoch, hello.window) {
+        let share = self.mount.share();
+        let errors = share.map_or(0, |share| share.export.errors());
+        if !self.peer.greet(hello.epoch, hello.window, errors) {
             // Of a mount that is gone: what it sent has been on its way for long.
             return Err(End(DownReason::Closed, 0));
         }
@@ -236,6 +238,7 @@ impl Link {
             body,
             data_length: header.data,
             data: KVVec::new(),
+            epoch: self.epoch(),
         };
         if header.data == 0 {
             return Ok(Ok(reply));

@@ -42,6 +42,9 @@ pub(crate) struct Reply {
     /// These bytes, of a synchronous call; otherwise empty, for they went to the
     /// completion's destination.
     pub(crate) data: KVVec<u8>,
+    /// The epoch in which the peer said so: in another one it may have lost what it had not
+    /// stored.
+    pub(crate) epoch: u64,
 }
 
 /// Where the data of a reply are received.

@@ -128,11 +128,12 @@ impl Peer {
     }
 
     /// The peer tells the epoch in which it speaks on a new link, and for how many slots it
-    /// keeps replies; false when that epoch has ended.
+    /// keeps replies; false when that epoch has ended. `errors` marks those that it cannot have
+    /// caused in a new one.
     ///
     /// In a new epoch the peer knows nothing of what was sent before, and sends nothing of
     /// before either.
-    pub(crate) fn greet(&self, epoch: u64, slots: u16) -> bool {
+    pub(crate) fn greet(&self, epoch: u64, slots: u16, errors: u32) -> bool {
         // Locked until everything is as in the new epoch.
         let mut epochs = self.epochs.lock();
         match epochs.greet(epoch) {
@@ -140,7 +141,7 @@ impl Peer {
             Greeting::Ended => false,
             Greeting::New => {
                 self.slots.lock().begin(epoch, slots);
-                self.replay.begin_epoch(epoch);
+                self.replay.begin_epoch(epoch, errors);
                 for link in self.links().iter().flatten() {
                     if link.is_up() && link.epoch() != epoch {
                         link.end(DownReason::Closed, 0);

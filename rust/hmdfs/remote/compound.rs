@@ -65,7 +65,7 @@ pub(crate) fn call(peer: &Peer, operations: &[Operation<'_>], data_limit: u32) -
 /// As [`call`], of operations that change something.
 pub(crate) fn change(peer: &Peer, operations: &[Operation<'_>]) -> Result<Reply> {
     let reply = call(peer, operations, 0)?;
-    peer.set_unsynced();
+    peer.set_unsynced(reply.epoch);
     Ok(reply)
 }
 
@@ -163,6 +163,14 @@ impl<'a> Outcomes<'a> {
     pub(crate) fn written(&mut self) -> Result<Written> {
         match self.next()? {
             Outcome::Written(written) => Ok(written),
+            _ => Err(EPROTO.into()),
+        }
+    }
+
+    /// Success of `Sync`; the mark of errors.
+    pub(crate) fn synced(&mut self) -> Result<u32> {
+        match self.next()? {
+            Outcome::Synced(errors) => Ok(errors),
             _ => Err(EPROTO.into()),
         }
     }

@@ -103,7 +103,7 @@ impl Operations<Hmdfs> for FileOps {
     }
 
     fn fsync(inode: &Inode, data_only: bool) -> Result {
-        write::fsync(of(inode)?, data_only)
+        write::fsync(inode, data_only)
     }
 
     fn fallocate(

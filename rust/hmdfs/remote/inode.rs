@@ -12,7 +12,7 @@ use hmdfs_kapi::{
     vfs::{AclType, Changes},
 };
 use hmdfs_model::content::Content;
-use hmdfs_proto::{Attributes, Handle, Operation};
+use hmdfs_proto::{Attributes, Handle, Operation, Written};
 use kernel::{
     new_mutex, new_spinlock,
     prelude::*,
@@ -62,7 +62,7 @@ struct State {
     known: Mutex<Known>,
     /// Which content of the file is cached. Taken when a write ends.
     #[pin]
-    content: SpinLock<Written>,
+    content: SpinLock<Own>,
     /// The beginning of the file, which came with its opening, until it is closed. Taken on the
     /// way of a read, under the locks of folios.
     #[pin]
@@ -78,12 +78,25 @@ struct Known {
 }
 
 /// What this device has written.
-struct Written {
+struct Own {
     content: Content,
     /// Answers to questions before this one do not know of all that was written.
     number: u64,
     /// What the owner told after the last write, until it is taken over.
     latest: Option<(Question, Attributes)>,
+    /// What may not be on the owner's stable storage.
+    unsynced: Option<Unsynced>,
+}
+
+/// Data that this device has written since they were last brought to stable storage.
+#[derive(Clone, Copy)]
+pub(super) struct Unsynced {
+    /// The epoch of the owner in which the first were written. In another one they may be lost.
+    pub(super) epoch: u64,
+    /// The errors that the owner had met with before.
+    pub(super) errors: u32,
+    /// How often something was written.
+    count: u64,
 }
 
 /// The first bytes of a file.
@@ -152,23 +165,50 @@ impl Node {
             && question.validity.holds(mount.peers.generation())
     }
 
-    /// A write that was begun with `question` has ended: the change attribute was `before`, and
-    /// is `after`, and `attributes` are what the owner told then. Does not sleep.
+    /// A write that was begun with `question` has ended with `outcome` in this epoch of the owner,
+    /// and `attributes` are what it told then. Does not sleep.
     pub(super) fn wrote(
         &self,
         mount: &Mount,
         question: Question,
-        (before, after): (u64, u64),
+        outcome: Written,
+        epoch: u64,
         attributes: Attributes,
     ) {
         let number = mount.ask().number;
         let mut written = self.state.content.lock();
-        written.content.changed(before, after);
+        written.content.changed(outcome.before, outcome.after);
         written.number = number;
+        let unsynced = written.unsynced.get_or_insert(Unsynced {
+            epoch,
+            errors: outcome.errors,
+            count: 0,
+        });
+        unsynced.count = unsynced.count.wrapping_add(1);
         written.latest = written
             .content
             .is_current(attributes.change)
             .then_some((Question { number, ..question }, attributes));
+    }
+
+    /// What has to be brought to the owner's stable storage.
+    pub(super) fn unsynced(&self) -> Option<Unsynced> {
+        self.state.content.lock().unsynced
+    }
+
+    /// What was `unsynced` has been brought there, or is known to be lost. `errors` marks what was
+    /// told of errors.
+    pub(super) fn synced(&self, unsynced: Option<Unsynced>, errors: Option<u32>) {
+        let mut written = self.state.content.lock();
+        let (Some(before), Some(now)) = (unsynced, &mut written.unsynced) else {
+            return;
+        };
+        if now.count == before.count {
+            written.unsynced = None;
+        } else if let Some(errors) = errors {
+            // What was written meanwhile is still to be asked about, and only that.
+            now.errors = errors;
+        }
     }
 
     /// A write has failed: what is cached may not be what the owner has. Does not sleep.
@@ -237,10 +277,11 @@ pub(crate) fn iget(sb: &SuperBlock<Hmdfs>, peer: &Arc<Peer>, child: &Child) -> R
                     "hmdfs::remote::Known"
                 ),
                 content <- new_spinlock!(
-                    Written {
+                    Own {
                         content: Content::new(attributes.change),
                         number: 0,
                         latest: None,
+                        unsynced: None,
                     },
                     "hmdfs::remote::Written"
                 ),

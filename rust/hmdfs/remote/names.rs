@@ -453,10 +453,14 @@ pub(super) fn fsync(dir: &Inode, data_only: bool) -> Result {
     let node = of(dir)?;
     let operations = [
         Operation::File(node.handle()),
-        Operation::Sync { data_only },
+        Operation::Sync {
+            data_only,
+            errors: None,
+        },
     ];
     let reply = compound::call(node.peer(), &operations, 0)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
-    outcomes.done()
+    outcomes.synced()?;
+    Ok(())
 }

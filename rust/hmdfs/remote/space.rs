@@ -45,7 +45,6 @@ pub(super) fn fallocate(
     outcomes.done()?;
     outcomes.done()?;
     take_own(inode, node, question, None, &outcomes.attributes()?)?;
-    node.peer().set_unsynced();
     Ok(())
 }
 
@@ -79,7 +78,6 @@ pub(super) fn copy(source: &Inode, target: &Inode, range: &CopyRange) -> Result<
         return Err(EPROTO.into());
     }
     take_own(target, to, question, None, &outcomes.attributes()?)?;
-    to.peer().set_unsynced();
     Ok(copied)
 }
 

@@ -2,7 +2,10 @@
 
 //! Writing to files of other devices.
 
-use hmdfs_kapi::{errno::EPROTO, netfs::WriteSubrequest};
+use hmdfs_kapi::{
+    errno::{EDQUOT, EPROTO},
+    netfs::WriteSubrequest,
+};
 use hmdfs_proto::{Attributes, Operation, Written, MAX_DATA};
 use kernel::prelude::*;
 
@@ -14,6 +17,7 @@ use super::{
 use crate::{
     link::{Completion, Destination, Reply},
     mount::{Hmdfs, Mount, Question},
+    node::Inode,
 };
 
 /// Sends a part of a file. The attributes that the file has then come back in the same round
@@ -80,14 +84,14 @@ impl Completion for WriteCompletion {
         let Some(write) = self.write.take() else {
             return;
         };
-        match result.and_then(|reply| self.outcome(&write, &reply)) {
-            Ok((written, attributes)) => {
+        let outcome = result.and_then(|reply| Ok((self.outcome(&write, &reply)?, reply.epoch)));
+        match outcome {
+            Ok(((written, attributes), epoch)) => {
                 let inode = write.inode();
                 if let Ok(node) = of(inode) {
                     let mount = inode.super_block().data();
-                    let change = (written.before, written.after);
-                    node.wrote(&mount, self.question, change, attributes);
-                    node.peer().set_unsynced();
+                    node.wrote(&mount, self.question, written, epoch, attributes);
+                    node.peer().set_unsynced(epoch);
                 }
                 // CAST: `usize` has at least 32 bits here.
                 write.complete(written.length as usize);
@@ -123,16 +127,35 @@ impl Drop for WriteCompletion {
     }
 }
 
-/// Waits until what was written is on stable storage of the owner.
-pub(super) fn fsync(node: &Node, data_only: bool) -> Result {
+/// Waits until what was written is on stable storage of the owner. That some of it is lost is told
+/// to all who have the file open.
+pub(super) fn fsync(inode: &Inode, data_only: bool) -> Result {
+    let node = of(inode)?;
+    let unsynced = node.unsynced();
     let operations = [
         Operation::File(node.handle()),
-        Operation::Sync { data_only },
+        Operation::Sync {
+            data_only,
+            errors: unsynced.map(|unsynced| unsynced.errors),
+        },
     ];
     let reply = compound::call(node.peer(), &operations, 0)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
-    outcomes.done()
+    let lost = match outcomes.synced() {
+        // The owner has begun anew since, perhaps without what it had not stored.
+        Ok(_) if unsynced.is_some_and(|unsynced| unsynced.epoch != reply.epoch) => EIO,
+        Ok(errors) => {
+            node.synced(unsynced, Some(errors));
+            return Ok(());
+        }
+        Err(error) if error == EIO || error == ENOSPC || error == EDQUOT => error,
+        Err(error) => return Err(error),
+    };
+    node.synced(unsynced, None);
+    node.write_failed();
+    inode.set_write_error(lost);
+    Ok(())
 }
 
 /// Waits until everything that this device has changed on others is on stable storage there.
@@ -143,24 +166,30 @@ pub(crate) fn sync(mount: &Mount) -> Result {
     let mut peers = KVec::new();
     let mut requests = KVec::new();
     for peer in mount.peers.snapshot()? {
-        if peer.take_unsynced() {
+        if let Some(epoch) = peer.take_unsynced() {
             requests.push(
                 (peer.clone(), compound::request(&operations, 0)?),
                 GFP_KERNEL,
             )?;
-            peers.push(peer, GFP_KERNEL)?;
+            peers.push((peer, epoch), GFP_KERNEL)?;
         }
     }
     let mut result = Ok(());
-    for (peer, reply) in peers.iter().zip(call_all(requests)?) {
+    for ((peer, epoch), reply) in peers.iter().zip(call_all(requests)?) {
         let synced = reply.and_then(|reply| {
             let mut outcomes = Outcomes::new(&reply, &operations)?;
             outcomes.done()?;
-            outcomes.done()
+            outcomes.done()?;
+            Ok(reply.epoch)
         });
-        if let Err(error) = synced {
-            peer.set_unsynced();
-            result = Err(error);
+        match synced {
+            Ok(now) if now == *epoch => {}
+            // The owner has begun anew since, perhaps without what it had not stored.
+            Ok(_) => result = Err(EIO),
+            Err(error) => {
+                peer.set_unsynced(*epoch);
+                result = Err(error);
+            }
         }
     }
     result

@@ -92,6 +92,13 @@ impl<F: FileSystem> Inode<F> {
         })
     }
 
+    /// Something that was written is lost: `fsync` and `close` of each open file tell so; C:
+    /// `mapping_set_error`.
+    pub fn set_write_error(&self, error: Error) {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::mapping_set_error((*self.as_raw()).i_mapping, error.to_errno()) };
+    }
+
     /// Whether something that was written to the page cache has not arrived at the owner.
     pub fn is_being_written(&self) -> bool {
         // SAFETY: The inode is valid.

@@ -204,6 +204,9 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
             // SAFETY: By the function's contract.
             let inode = unsafe { File::<F>::from_raw(file) }.inode();
             T::fsync(inode, data_only != 0)?;
+            // What it found out is for all who have the file open, each once.
+            // SAFETY: By the function's contract.
+            to_result(unsafe { bindings::file_check_and_advance_wb_err(file) })?;
             Ok(0)
         })
     }

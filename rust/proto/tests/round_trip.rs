@@ -153,7 +153,12 @@ proptest! {
             |outcome| matches!(outcome, Outcome::Target(read) if read.as_bytes() == target),
         ));
         let write = Operation::Write { offset: 0, length };
-        let written = Written { length, before: attributes.change, after: attributes.ino };
+        let written = Written {
+            length,
+            before: attributes.change,
+            after: attributes.ino,
+            errors: !length,
+        };
         let seek = Operation::Seek { offset: 0, hole: end };
         let name = AttributeName::new(b"user.a").unwrap();
         prop_assert!(round_trip(

@@ -18,11 +18,18 @@ pub enum Storage {
     Memory(u32),
     /// A fresh image of so many MiB with this file system, in memory, through a loop device.
     Image(&'static str, u32),
+    /// As [`Storage::Image`], in memory of which there is only so much: what is
+    /// beyond that cannot be stored.
+    Thin(&'static str, u32, u32),
     /// A disk that has a file system already; mounted as it is.
     Disk(PathBuf, &'static str),
 }
 
 impl Storage {
+    fn backing_of(target: &Path) -> PathBuf {
+        target.with_extension("backing")
+    }
+
     fn image_of(target: &Path) -> PathBuf {
         target.with_extension("image")
     }
@@ -39,7 +46,13 @@ impl Storage {
                 ];
                 fsmount::mount("tmpfs", &options, target).context("cannot mount a tmpfs")
             }
-            Self::Image(fstype, mib) => attach_image(fstype, *mib, target),
+            Self::Image(fstype, mib) => attach_image(fstype, *mib, target, &Self::image_of(target)),
+            Self::Thin(fstype, mib, memory) => {
+                let backing = Self::backing_of(target);
+                std::fs::create_dir(&backing)?;
+                Self::Memory(*memory).attach(&backing)?;
+                attach_image(fstype, *mib, target, &backing.join("image"))
+            }
             Self::Disk(disk, fstype) => mount_disk(disk, fstype, target),
         }
     }
@@ -49,16 +62,22 @@ impl Storage {
         fsmount::umount(target)
             .or_else(|_| fsmount::detach(target))
             .with_context(|| format!("cannot unmount {}", target.display()))?;
-        if let Self::Image(..) = self {
-            std::fs::remove_file(Self::image_of(target))?;
+        match self {
+            Self::Image(..) => std::fs::remove_file(Self::image_of(target))?,
+            Self::Thin(..) => {
+                let backing = Self::backing_of(target);
+                // The loop device may still be letting go of the image.
+                fsmount::detach(&backing)?;
+                std::fs::remove_dir(&backing)?;
+            }
+            _ => {}
         }
         Ok(())
     }
 }
 
-fn attach_image(fstype: &str, mib: u32, target: &Path) -> Result<()> {
-    let image = Storage::image_of(target);
-    File::create(&image)?.set_len(u64::from(mib) << 20)?;
+fn attach_image(fstype: &str, mib: u32, target: &Path, image: &Path) -> Result<()> {
+    File::create(image)?.set_len(u64::from(mib) << 20)?;
     let mkfs = format!("mkfs.{fstype}");
     let quiet: &[&str] = match fstype {
         "ext4" => &["-q", "-F"],
@@ -66,9 +85,9 @@ fn attach_image(fstype: &str, mib: u32, target: &Path) -> Result<()> {
         _ => &[],
     };
     let mut arguments: Vec<&Path> = quiet.iter().map(Path::new).collect();
-    arguments.push(&image);
+    arguments.push(image);
     process::run(&mkfs, &arguments)?;
-    let disk = Loop::attach(&image)?;
+    let disk = Loop::attach(image)?;
     mount_disk(disk.path(), fstype, target)
 }
 

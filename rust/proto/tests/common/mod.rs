@@ -309,7 +309,8 @@ fn file_operations() -> impl Strategy<Value = Operation<'static>> {
     let position = || 0..1u64 << 62;
     prop_oneof![
         set_attributes().prop_map(Operation::SetAttributes),
-        any::<bool>().prop_map(|data_only| Operation::Sync { data_only }),
+        (any::<bool>(), proptest::option::of(any::<u32>()))
+            .prop_map(|(data_only, errors)| Operation::Sync { data_only, errors }),
         allocations().prop_map(Operation::Allocate),
         (
             handles(),

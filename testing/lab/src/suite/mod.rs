@@ -10,6 +10,7 @@ mod broken;
 mod coherence;
 mod control;
 mod exercise;
+mod honesty;
 mod hostile;
 mod lies;
 mod local;
@@ -95,6 +96,7 @@ pub fn groups() -> Vec<Group> {
         outage::GROUP,
         broken::GROUP,
         windows::GROUP,
+        honesty::GROUP,
         hostile::GROUP,
         lies::GROUP,
         module::LAST,
