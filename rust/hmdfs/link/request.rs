@@ -31,6 +31,8 @@ pub(crate) struct Request {
     pub(crate) data_limit: u32,
     /// Whether it may be executed more than once.
     pub(crate) effect: Effect,
+    /// Whether the peer's disk may need long for it.
+    pub(crate) slow: bool,
 }
 
 /// What the peer answered.

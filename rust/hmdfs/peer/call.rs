@@ -32,7 +32,7 @@ use kernel::{
 pub(crate) const DEADLINE: u32 = 10_000;
 
 /// How much later than its deadline a call for data ends at the latest, in milliseconds.
-pub(crate) const EXTENSION: u32 = 50_000;
+const EXTENSION: u32 = 50_000;
 
 /// A call with more bytes of data than this, in either direction, is one of many that move a large
 /// file.
@@ -42,8 +42,9 @@ const BULK: u32 = 64 << 10;
 /// been sent, in milliseconds.
 const STANDSTILL: u32 = DEADLINE + EXTENSION;
 
-/// How long writing may take at the latest, in milliseconds.
-const WRITING: u32 = 300_000;
+/// How long writing may take at the latest, and all else that waits for the peer's disk, in
+/// milliseconds.
+const STORING: u32 = 300_000;
 
 /// How much longer than its deadline a caller waits before it believes that the
 /// call was lost, in milliseconds: the time in which what ends overdue calls runs
@@ -70,10 +71,11 @@ impl Waiter {
         )
     }
 
-    /// Errors: those of the call; `EINTR` when the task is being killed.
-    pub(super) fn wait(&self) -> Result<Reply> {
+    /// Errors: those of the call, which ends by itself after at most so many milliseconds; `EINTR`
+    /// when the task is being killed.
+    pub(super) fn wait(&self, limit: u32) -> Result<Reply> {
         self.done
-            .wait_killable_timeout(DEADLINE + EXTENSION + GRACE)?;
+            .wait_killable_timeout(limit.saturating_add(GRACE))?;
         self.result.lock().take().ok_or(EIO)?
     }
 
@@ -140,6 +142,7 @@ pub(crate) struct Call {
     moved: Instant<Monotonic>,
     data_limit: u32,
     effect: Effect,
+    slow: bool,
     /// Of a call that must not be executed twice: its number.
     pub(super) ticket: Option<Ticket>,
     /// Whether it may have been executed.
@@ -154,6 +157,7 @@ impl Call {
             data,
             data_limit,
             effect,
+            slow,
         } = request;
         let Ok(message) = Arc::new(Message { body, data }, GFP_KERNEL) else {
             sink.end(Err(ENOMEM));
@@ -168,6 +172,7 @@ impl Call {
             moved: now,
             data_limit: data_limit.min(MAX_DATA),
             effect,
+            slow,
             ticket: None,
             sent: false,
         })
@@ -181,6 +186,7 @@ impl Call {
             data: None,
             data_limit: 0,
             effect: Effect::Once,
+            slow: false,
         };
         let mut call = Self::new(request, Sink::Nobody)?;
         call.ticket = Some(ticket);
@@ -230,13 +236,19 @@ impl Call {
     /// It must not give up before this side does. And what changes something must not be done
     /// after that, when whoever wanted it believes that it failed.
     pub(crate) fn patience(&self) -> u32 {
-        let limit = match self.effect {
-            Effect::None => DEADLINE + EXTENSION,
-            Effect::Same => WRITING,
-            Effect::Once => DEADLINE,
-        };
         // Zero would be for ever.
-        limit.saturating_sub(age(self.begun)).max(1)
+        self.limit().saturating_sub(elapsed(self.begun)).max(1)
+    }
+
+    /// After how many milliseconds it ends at the latest.
+    pub(super) fn limit(&self) -> u32 {
+        if self.slow || self.data_length() != 0 {
+            STORING
+        } else if self.data_limit != 0 {
+            DEADLINE + EXTENSION
+        } else {
+            DEADLINE
+        }
     }
 
     /// Whether the call has to end without a reply.
@@ -244,21 +256,17 @@ impl Call {
     /// A call for data waits longer while others' data are arriving on its link: on
     /// a slow link the deadline is no reason to give up what is on its way. One that writes waits
     /// for as long as the peer gets on with that, and longer: a disk may stand still for a
-    /// while, and what is given up is lost.
+    /// while, and what is given up is lost. What else waits for the disk does so as long as the
+    /// peer gives signs of life, without which its link ends.
     pub(crate) fn is_overdue(&self, flow: Flow) -> bool {
-        let age = age(self.begun);
-        if age < DEADLINE {
-            return false;
+        let age = elapsed(self.begun);
+        if age >= self.limit() {
+            return true;
         }
         if self.data_length() != 0 {
-            return age >= WRITING || self.waited().min(flow.standing) >= STANDSTILL;
+            return elapsed(self.moved).min(flow.standing) >= STANDSTILL;
         }
-        self.data_limit == 0 || !flow.arriving || age > DEADLINE + EXTENSION
-    }
-
-    /// Milliseconds since it was sent.
-    fn waited(&self) -> u32 {
-        age(self.moved)
+        !self.slow && age >= DEADLINE && !flow.arriving
     }
 
     /// Whom the data of the reply go to.
@@ -279,7 +287,7 @@ impl Call {
     }
 }
 
-fn age(since: Instant<Monotonic>) -> u32 {
+fn elapsed(since: Instant<Monotonic>) -> u32 {
     u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX)
 }
 

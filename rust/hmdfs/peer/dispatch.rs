@@ -68,8 +68,12 @@ impl Peer {
     pub(crate) fn call_sync(&self, request: Request) -> Result<Reply> {
         let _nofs = NofsScope::enter();
         let waiter = Waiter::new()?;
-        self.dispatch(request, Sink::Waiter(waiter.clone()));
-        waiter.wait()
+        let Some(call) = Call::new(request, Sink::Waiter(waiter.clone())) else {
+            return Err(ENOMEM);
+        };
+        let limit = call.limit();
+        self.dispatch(call);
+        waiter.wait(limit)
     }
 
     /// Asks the peer; `completion` is told the reply. Never waits for the peer to
@@ -79,15 +83,13 @@ impl Peer {
     /// perhaps before this returns.
     pub(crate) fn call(&self, request: Request, completion: KBox<dyn Completion>) {
         let _nofs = NofsScope::enter();
-        self.dispatch(request, Sink::Completion(completion));
+        if let Some(call) = Call::new(request, Sink::Completion(completion)) {
+            self.dispatch(call);
+        }
     }
 
-    fn dispatch(&self, request: Request, sink: Sink) {
-        let length = request.body.len();
-        let Some(mut call) = Call::new(request, sink) else {
-            return;
-        };
-        if length > MAX_REQUEST_BODY {
+    fn dispatch(&self, mut call: Call) {
+        if call.message().body.len() > MAX_REQUEST_BODY {
             return call.complete(Err(EMSGSIZE));
         }
         // Nobody overtakes others of the kind who wait already.

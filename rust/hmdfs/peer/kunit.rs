@@ -82,6 +82,7 @@ fn request(mark: u8) -> Result<Request> {
         data: None,
         data_limit: 0,
         effect: Effect::None,
+        slow: false,
     })
 }
 
@@ -182,6 +183,7 @@ mod tests {
             data: None,
             data_limit: 0,
             effect: Effect::None,
+            slow: false,
         };
         peer.call(long, probe(&ends)?);
         assert!(ends.is(2, EMSGSIZE));

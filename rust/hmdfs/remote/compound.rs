@@ -31,6 +31,19 @@ fn effect(operations: &[Operation<'_>]) -> Effect {
     effect
 }
 
+/// Whether the owner may have to wait for its disk.
+fn is_slow(operations: &[Operation<'_>]) -> bool {
+    operations.iter().any(|operation| {
+        matches!(
+            operation,
+            Operation::Sync { .. }
+                | Operation::SyncFileSystem
+                | Operation::Allocate(_)
+                | Operation::Copy { .. }
+        )
+    })
+}
+
 /// Encodes the operations of a request whose reply carries at most `data_limit` bytes of data.
 pub(crate) fn request(operations: &[Operation<'_>], data_limit: u32) -> Result<Request> {
     let effect = effect(operations);
@@ -54,6 +67,7 @@ pub(crate) fn request(operations: &[Operation<'_>], data_limit: u32) -> Result<R
         data: None,
         data_limit,
         effect,
+        slow: is_slow(operations),
     })
 }
 

@@ -301,13 +301,6 @@ impl Watch {
         Ok(Self(events))
     }
 
-    /// Whether no link has gone down.
-    pub fn is_quiet(&mut self) -> Result<bool> {
-        let ended =
-            |event: &Event| matches!(event, Event::Link(link) if link.state == LinkState::Down);
-        Ok(!self.0.take()?.iter().any(ended))
-    }
-
     /// Waits until a link goes down; returns why it did.
     pub fn down(&mut self) -> Result<DownReason> {
         let mut reason = None;
