@@ -11,6 +11,7 @@
 #include <linux/backing-file.h>
 #include <linux/exportfs.h>
 #include <linux/falloc.h>
+#include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
@@ -28,6 +29,7 @@
 
 #include "helpers/fs.h"
 #include "helpers/global.h"
+#include "helpers/lock.h"
 #include "helpers/net.h"
 #include "helpers/netfs.h"
 #include "helpers/netlink.h"
@@ -40,6 +42,12 @@
 
 /* Macros with casts, which bindgen cannot read. Sorted. */
 const int RUST_CONST_HELPER_ACL_TYPE_ACCESS = ACL_TYPE_ACCESS;
+const unsigned int RUST_CONST_HELPER_FL_ACCESS = FL_ACCESS;
+const unsigned int RUST_CONST_HELPER_FL_CLOSE = FL_CLOSE;
+const unsigned int RUST_CONST_HELPER_FL_FLOCK = FL_FLOCK;
+const unsigned int RUST_CONST_HELPER_FL_OFDLCK = FL_OFDLCK;
+const unsigned int RUST_CONST_HELPER_FL_POSIX = FL_POSIX;
+const unsigned int RUST_CONST_HELPER_FL_SLEEP = FL_SLEEP;
 const fmode_t RUST_CONST_HELPER_FMODE_CREATED = FMODE_CREATED;
 const fmode_t RUST_CONST_HELPER_FMODE_OPENED = FMODE_OPENED;
 const fmode_t RUST_CONST_HELPER_FMODE_READ = FMODE_READ;

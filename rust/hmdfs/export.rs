@@ -22,6 +22,8 @@ mod handles;
 #[cfg(HMDFS_KUNIT)]
 mod kunit;
 mod label;
+mod locking;
+mod locks;
 mod names;
 mod replay;
 mod set;
@@ -32,7 +34,7 @@ use core::ops::Deref;
 
 use hmdfs_kapi::{
     cred,
-    errno::ESTALE,
+    errno::{ENOLCK, ESTALE},
     page_run::PageRun,
     vfs::{Mask, Path},
 };
@@ -49,6 +51,7 @@ pub(crate) use replay::Replay;
 
 use files::OpenFiles;
 use handles::Handles;
+pub(crate) use locks::{Grant, Held, Waker};
 use writers::Writers;
 
 /// The device that sent a request, as far as the export has to know it.
@@ -62,6 +65,26 @@ pub(crate) trait Client {
     /// What the device had executed, and in which of its epochs it sent the request; nothing if
     /// its requests are not numbered.
     fn replay(&self) -> Option<(&Replay, u64)>;
+
+    /// What is held for it; nothing for one that cannot have locks.
+    fn held(&self) -> Option<&Held> {
+        None
+    }
+
+    /// The number of the session with it, as of now.
+    fn session(&self) -> u64 {
+        0
+    }
+
+    /// Who sees to it that it is told of locks that were granted.
+    fn waker(&self) -> Result<Arc<dyn Waker>> {
+        Err(ENOLCK.into())
+    }
+
+    /// It has granted a lock that this device waits for, or has failed to.
+    fn granted(&self, session: u64, waiter: u64, status: proto::Status) {
+        let _ = (session, waiter, status);
+    }
 }
 
 /// The answer to a request.

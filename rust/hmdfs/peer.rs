@@ -17,10 +17,12 @@
 pub(crate) mod call;
 pub(crate) mod device;
 mod dispatch;
+pub(crate) mod grants;
 #[cfg(HMDFS_KUNIT)]
 mod kunit;
 mod presence;
 mod queue;
+pub(crate) mod session;
 mod table;
 
 pub(crate) use device::{
@@ -64,6 +66,7 @@ use kernel::{
 };
 use presence::Links;
 use queue::Lanes;
+use session::Sessions;
 
 /// Most links to one peer.
 pub(crate) const MAX_LINKS: usize = 4;
@@ -120,6 +123,12 @@ pub(crate) struct Peer {
     pump: Work<Peer, 0>,
     #[pin]
     look: DelayedWork<Peer, 1>,
+    #[pin]
+    sessions: Sessions,
+    #[pin]
+    grants: DelayedWork<Peer, 2>,
+    #[pin]
+    fence: DelayedWork<Peer, 3>,
 }
 
 impl_has_work! {
@@ -128,6 +137,8 @@ impl_has_work! {
 
 impl_has_delayed_work! {
     impl HasDelayedWork<Self, 1> for Peer { self.look }
+    impl HasDelayedWork<Self, 2> for Peer { self.grants }
+    impl HasDelayedWork<Self, 3> for Peer { self.fence }
 }
 
 impl Peer {
@@ -153,6 +164,9 @@ impl Peer {
                 unsynced: Atomic::new(0),
                 pump <- new_work!("Peer::pump"),
                 look <- new_delayed_work!("Peer::look"),
+                sessions <- Sessions::new(),
+                grants <- new_delayed_work!("Peer::grants"),
+                fence <- new_delayed_work!("Peer::fence"),
             }? Error),
             GFP_KERNEL,
         )

@@ -17,6 +17,7 @@ pub(crate) mod file;
 pub(crate) mod gather;
 pub(crate) mod inode;
 mod listing;
+mod lock;
 mod names;
 mod open;
 mod set;

@@ -52,6 +52,15 @@ impl Completion {
         }
     }
 
+    /// Waits; ERESTARTSYS when there is a signal for the task.
+    pub fn wait_interruptible(&self) -> Result {
+        // SAFETY: It is initialised, and `self` lives until the call returns.
+        match unsafe { bindings::wait_for_completion_interruptible(self.inner.get()) } {
+            0 => Ok(()),
+            _ => Err(ERESTARTSYS),
+        }
+    }
+
     /// Waits for at most `timeout` milliseconds.
     ///
     /// Errors: `ETIMEDOUT`; `EINTR` when the task is being killed.

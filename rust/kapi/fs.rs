@@ -23,6 +23,7 @@ pub mod directory;
 pub mod file;
 pub mod inode;
 pub mod inode_operations;
+pub mod lock;
 pub mod stack;
 pub mod super_block;
 mod xattr;

@@ -36,7 +36,7 @@ pub struct Kthread {
 // SAFETY: A reference to a task may be used and given up by any task, and the
 // function is `Send`.
 unsafe impl Send for Kthread {}
-// SAFETY: There is nothing that can be done with a shared reference.
+// SAFETY: All that can be done with a shared reference is to send a signal.
 unsafe impl Sync for Kthread {}
 
 impl Kthread {
@@ -70,6 +70,21 @@ impl Kthread {
             forget: forget::<F>,
         })
     }
+}
+
+impl Kthread {
+    /// Ends the interruptible waits of the thread, now and later, if it has called
+    /// [`allow_interrupt`].
+    pub fn interrupt(&self) {
+        // SAFETY: By the type invariant this is a task that exists.
+        unsafe { bindings::interrupt(self.task.as_ptr()) };
+    }
+}
+
+/// Lets [`Kthread::interrupt`] work on the calling kernel thread.
+pub fn allow_interrupt() {
+    // SAFETY: About the calling task; called by functions of threads.
+    unsafe { bindings::allow_interrupt() };
 }
 
 impl Drop for Kthread {

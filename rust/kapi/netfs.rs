@@ -11,13 +11,17 @@
 //! one completes it with EIO, so that none can be forgotten.
 
 mod inode;
+mod lock;
 mod subrequest;
 mod table;
 
 use kernel::{prelude::*, types::ForeignOwnable};
 
 use crate::{
-    fs::{File, FileSystem, Inode},
+    fs::{
+        lock::{FileLock, Owner},
+        File, FileSystem, Inode,
+    },
     vfs::Allocation,
 };
 
@@ -70,6 +74,21 @@ pub trait Operations<F: FileSystem>: 'static {
     /// The next data, or hole, from `offset` on; [`ENXIO`] when there is none. What was written is
     /// with the owner.
     fn seek(inode: &Inode<F>, offset: u64, hole: bool) -> Result<u64>;
+
+    /// Takes a lock or gives locks up, and records that with [`FileLock::record`]. No lock of the
+    /// kernel is held; may sleep.
+    fn lock(inode: &Inode<F>, lock: &mut FileLock<'_, F>) -> Result;
+
+    /// Answers whether a lock would be granted. No lock of the kernel is held; may sleep.
+    fn test_lock(inode: &Inode<F>, lock: &mut FileLock<'_, F>) -> Result;
+
+    /// An open file was closed, or one of a process: all locks that `owner` may still have on the
+    /// inode are to be given up. No lock of the kernel is held; may sleep.
+    fn closed(inode: &Inode<F>, owner: Owner);
+
+    /// Whether the calling task may read and write through `file` as far as locks go. Called for
+    /// each read and write.
+    fn may_transfer(inode: &Inode<F>, file: &File<F>) -> Result;
 }
 
 /// What to copy from one file to another.

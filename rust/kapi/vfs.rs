@@ -14,6 +14,7 @@ mod entry;
 mod errors;
 mod exportfs;
 mod file;
+pub mod lock;
 pub(crate) mod modify;
 mod mount;
 pub(crate) mod path;

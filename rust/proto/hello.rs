@@ -20,6 +20,9 @@ pub struct Hello {
     pub features: u64,
     /// Random number of the mount: another one after a remount or a reboot.
     pub epoch: u64,
+    /// Another number whenever the sender has seen the receiver go offline; at first a random one.
+    /// What either holds for the other, such as locks, is gone then.
+    pub session: u64,
     /// How many requests the sender will hold for the receiver at once, 1 to
     /// [`MAX_REQUESTS`]; headers may change it later.
     pub window: u16,
@@ -30,7 +33,7 @@ pub struct Hello {
 
 impl Hello {
     /// Bytes of an encoded value.
-    pub const SIZE: usize = 26;
+    pub const SIZE: usize = 34;
 
     /// Decodes the body of a HELLO.
     pub fn decode(body: &[u8]) -> Result<Self> {
@@ -40,6 +43,7 @@ impl Hello {
             version_max: decoder.u16()?,
             features: decoder.u64()?,
             epoch: decoder.u64()?,
+            session: decoder.u64()?,
             window: decoder.u16()?,
             data_window: decoder.u32()?,
         };
@@ -62,6 +66,7 @@ impl Hello {
         encoder.u16(self.version_max)?;
         encoder.u64(self.features)?;
         encoder.u64(self.epoch)?;
+        encoder.u64(self.session)?;
         encoder.u16(self.window)?;
         encoder.u32(self.data_window)
     }
@@ -76,6 +81,12 @@ impl Hello {
     }
 }
 
+/// How requests call a session (section 5 of Documentation/protocol.md): `owner` and `client` are
+/// the [`Hello::session`] of the device that has the file and of the one that asks.
+pub const fn session(owner: u64, client: u64) -> u64 {
+    owner ^ client.rotate_left(32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +97,7 @@ mod tests {
             version_max,
             features: 0,
             epoch: 1,
+            session: 2,
             window: 1,
             data_window: MAX_DATA,
         }

@@ -26,6 +26,7 @@ pub mod error;
 pub mod handle;
 pub mod header;
 pub mod hello;
+pub mod lock;
 pub mod name;
 pub mod operation;
 pub mod outcome;
@@ -38,7 +39,10 @@ pub use directory::Entry;
 pub use error::{Error, Result, Status};
 pub use handle::{Handle, Identity};
 pub use header::{Header, Kind, Opcode};
-pub use hello::Hello;
+pub use hello::{session, Hello};
+pub use lock::{
+    Conflict, Lock, LockClass, LockKind, LockOwner, LockRange, Locking, TestLock, Unlock,
+};
 pub use name::{AttributeName, Name, Target};
 pub use operation::Operation;
 pub use outcome::{Outcome, Written};

@@ -6,6 +6,7 @@ use crate::changes::{Allocate, RenameFlags, SetAttributes, SetMode};
 use crate::codec::{Decoder, Encoder};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
+use crate::lock::Locking;
 use crate::name::{AttributeName, Name, Target};
 use crate::MAX_DATA;
 
@@ -190,6 +191,8 @@ pub enum Operation<'a> {
         /// Most bytes; at most [`MAX_DATA`].
         limit: u32,
     },
+    /// What has to do with locks.
+    Locking(Locking),
     /// One that this version does not know; its outcome is
     /// [`crate::Status::EOPNOTSUPP`].
     Other(u8),
@@ -241,6 +244,7 @@ impl<'a> Operation<'a> {
             Operation::Once { .. } => 29,
             Operation::SyncFileSystem => 30,
             Operation::ReadWhole { .. } => 32,
+            Operation::Locking(locking) => locking.code(),
             Operation::Other(code) => *code,
         }
     }
@@ -269,6 +273,7 @@ impl<'a> Operation<'a> {
             Operation::Open { .. } => 1,
             Operation::ReadWhole { .. } => 4,
             Operation::Sync { .. } => 5,
+            Operation::Locking(locking) => locking.size(),
             Operation::Seek { .. } => 9,
             Operation::Once { .. } => 10,
             Operation::Read { .. } | Operation::ReadDirectory { .. } | Operation::Write { .. } => {
@@ -419,6 +424,7 @@ impl<'a> Operation<'a> {
                 limit @ 0..=MAX_DATA => Operation::ReadWhole { limit },
                 _ => return Err(Error::TooLong),
             },
+            33..=37 => Operation::Locking(Locking::decode(code, from)?),
             other => return Ok(Operation::Other(other)),
         };
         decoder.finish()?;
@@ -508,6 +514,7 @@ impl<'a> Operation<'a> {
                 flags.encode(encoder)
             }
             Operation::ReadWhole { limit } => encoder.u32(*limit),
+            Operation::Locking(locking) => locking.encode(encoder),
             Operation::SetAttributes(set) => set.encode(encoder),
             Operation::Sync { data_only, errors } => {
                 let data_only = if *data_only { SYNC_DATA_ONLY } else { 0 };

@@ -7,6 +7,7 @@ use crate::codec::{Decoder, Encoder};
 use crate::directory::Entries;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
+use crate::lock::Conflict;
 use crate::name::Target;
 
 /// How a write ended.
@@ -66,13 +67,18 @@ pub enum Outcome<'a> {
     Value(&'a [u8]),
     /// Of `ListExtended`: the names, with a NUL after each.
     Names(&'a [u8]),
+    /// Of `Lock`: whether it was granted; if not, it will be later, and `Granted` tells so. Of
+    /// `Cancel`: whether it had been granted before.
+    Locked(bool),
+    /// Of `Test`: a lock that is in the way.
+    Conflict(Option<Conflict>),
 }
 
 impl<'a> Outcome<'a> {
     pub(crate) fn decode(code: u8, payload: &'a [u8]) -> Result<Self> {
         let mut decoder = Decoder::new(payload);
         let outcome = match code {
-            1..=3 | 6 | 14..=20 | 22 | 26 | 28..=30 => Outcome::Done,
+            1..=3 | 6 | 14..=20 | 22 | 26 | 28..=30 | 34 | 37 => Outcome::Done,
             4 => Outcome::Handle(Handle::decode(&mut decoder)?),
             5 => Outcome::Attributes(Attributes::decode(&mut decoder)?),
             7 | 32 => Outcome::Read {
@@ -111,6 +117,8 @@ impl<'a> Outcome<'a> {
                 }
                 Outcome::Names(names)
             }
+            33 | 36 => Outcome::Locked(decoder.flag()?),
+            35 => Outcome::Conflict(Conflict::decode(&mut decoder)?),
             _ => return Err(Error::Unknown),
         };
         decoder.finish()?;
@@ -144,6 +152,8 @@ impl<'a> Outcome<'a> {
             Outcome::Change(number) | Outcome::Copied(number) | Outcome::Position(number) => {
                 encoder.u64(*number)
             }
+            Outcome::Locked(granted) => encoder.flag(*granted),
+            Outcome::Conflict(conflict) => Conflict::encode(conflict.as_ref(), encoder),
             Outcome::Value(bytes) | Outcome::Names(bytes) => encoder.bytes(bytes),
         }
     }

@@ -88,3 +88,14 @@ int hmdfs_helper_replace_umask(int umask)
 	current->fs->umask = umask;
 	return old;
 }
+
+/* Lets hmdfs_helper_interrupt() end the waits of the current kernel thread. */
+void hmdfs_helper_allow_interrupt(void)
+{
+	allow_kernel_signal(SIGTERM);
+}
+
+void hmdfs_helper_interrupt(struct task_struct *task)
+{
+	send_sig(SIGTERM, task, 1);
+}

@@ -14,6 +14,8 @@ void hmdfs_helper_sigprocmask_restore(sigset_t *old);
 struct task_struct *
 hmdfs_helper_kthread_create(int (*threadfn)(void *data), void *data,
 			    const char *name);
+void hmdfs_helper_allow_interrupt(void);
+void hmdfs_helper_interrupt(struct task_struct *task);
 void hmdfs_helper_get_task_struct(struct task_struct *task);
 void hmdfs_helper_put_task_struct(struct task_struct *task);
 struct workqueue_struct *hmdfs_helper_alloc_workqueue(const char *name,

@@ -20,6 +20,7 @@ use crate::{
 use hmdfs_kapi::{
     errno::{
         EBADMSG,
+        ECONNABORTED,
         EKEYEXPIRED, //
     },
     memalloc::NofsScope,
@@ -93,11 +94,13 @@ impl Link {
 
     fn greet(self: &Arc<Self>) -> Result<(), End> {
         let mut body = [0; Hello::SIZE];
+        let session = self.peer.sessions().ours();
         Hello {
             version_min: proto::VERSION_MIN,
             version_max: proto::VERSION_MAX,
             features: FEATURES,
             epoch: self.peer.epoch(),
+            session,
             window: WINDOW,
             data_window: DATA_WINDOW,
         }
@@ -128,13 +131,14 @@ impl Link {
             // Of a mount that is gone: what it sent has been on its way for long.
             return Err(End(DownReason::Closed, 0));
         }
-        self.come_up();
-        Ok(())
+        self.peer.sessions().greeted(&hello);
+        self.come_up(session)
     }
 
-    fn come_up(self: &Arc<Self>) {
+    /// `session` is the number that the peer was told.
+    fn come_up(self: &Arc<Self>, session: u64) -> Result<(), End> {
         if !self.state.lock().come_up() {
-            return;
+            return Ok(());
         }
         let online = self.peer.link_came_up();
         if online {
@@ -147,6 +151,11 @@ impl Link {
         }
         self.pump();
         self.ping();
+        if self.peer.sessions().ours() != session {
+            // The peer went offline meanwhile, and would not know that it was.
+            return Err(End(DownReason::IoError, ECONNABORTED.number()));
+        }
+        Ok(())
     }
 
     fn receive_message(self: &Arc<Self>) -> Result<(), End> {

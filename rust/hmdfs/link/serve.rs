@@ -8,10 +8,15 @@ use super::{
     DATA_WINDOW,
     WINDOW, //
 };
-use crate::export::{
-    Client,
-    Export,
-    Replay, //
+use crate::{
+    export::{
+        Client,
+        Export,
+        Held,
+        Replay,
+        Waker, //
+    },
+    peer::grants::Bell,
 };
 use hmdfs_kapi::{
     memalloc::NofsScope,
@@ -24,7 +29,10 @@ use hmdfs_model::security::{
 use hmdfs_proto::{
     Header,
     Kind,
+    Locking,
     Opcode,
+    Operation,
+    RequestReader,
     Status, //
 };
 use kernel::{
@@ -103,7 +111,10 @@ impl Incoming {
         let export = match link.mount.share() {
             _ if self.is_too_old() => Err(Status::ETIMEDOUT),
             Some(share) => Ok(&*share.export),
-            None => Err(Status::ENODEV),
+            None => {
+                self.take_grants();
+                Err(Status::ENODEV)
+            }
         };
         let served = Export::compound(export, &**link, &self.body, data);
         // The data are gone by now.
@@ -120,6 +131,20 @@ impl Incoming {
                     error.as_str()
                 );
                 link.end(DownReason::Protocol, 0);
+            }
+        }
+    }
+
+    /// Takes notice of locks that the peer has granted, which needs no share.
+    fn take_grants(&self) {
+        for operation in RequestReader::new(&self.body).into_iter().flatten() {
+            if let Ok(Operation::Locking(Locking::Granted {
+                session,
+                waiter,
+                status,
+            })) = operation
+            {
+                self.link.granted(session, waiter, status);
             }
         }
     }
@@ -149,6 +174,22 @@ impl Client for Link {
 
     fn replay(&self) -> Option<(&Replay, u64)> {
         Some((self.peer.replay(), self.epoch()))
+    }
+
+    fn held(&self) -> Option<&Held> {
+        Some(self.peer.sessions().held())
+    }
+
+    fn session(&self) -> u64 {
+        self.peer.sessions().serving()
+    }
+
+    fn waker(&self) -> Result<Arc<dyn Waker>> {
+        Bell::of(&self.mount, &self.peer)
+    }
+
+    fn granted(&self, session: u64, waiter: u64, status: Status) {
+        self.peer.sessions().granted(session, waiter, status);
     }
 }
 

@@ -79,6 +79,11 @@ impl Links {
         &self.places
     }
 
+    /// Whether there will be no more links.
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.forgotten
+    }
+
     fn is_greeting(&self) -> bool {
         self.places
             .iter()
@@ -192,7 +197,7 @@ impl Peer {
                         mount: mount.clone(),
                     });
                 } else {
-                    self.online.store(0, Relaxed);
+                    self.go_offline();
                 }
             }
             removed
@@ -202,7 +207,7 @@ impl Peer {
             self.look_again(mount);
         }
         if gone {
-            self.leave(mount);
+            self.leave(mount, !may_return);
         }
     }
 
@@ -212,7 +217,7 @@ impl Peer {
             let mut links = self.links.lock();
             links.forgotten = true;
             if links.hope.is_some() {
-                self.online.store(0, Relaxed);
+                self.go_offline();
             }
             links.hope.take()
         };
@@ -245,19 +250,26 @@ impl Peer {
             let mount = hope.mount.clone();
             let over = links.hope.take_if(|hope| hope.is_over());
             if over.is_some() {
-                self.online.store(0, Relaxed);
+                self.go_offline();
             }
             (mount, over)
         };
         if hope.is_some() {
-            return self.leave(&mount);
+            return self.leave(&mount, false);
         }
         self.expire_queue();
         self.look_again(&mount);
     }
 
-    /// The peer has gone offline.
-    fn leave(&self, mount: &Mount) {
+    /// The peer is offline from now on. `links` are locked.
+    fn go_offline(&self) {
+        self.online.store(0, Relaxed);
+        self.sessions.end();
+    }
+
+    /// The peer has gone offline, and perhaps `knows` that it has.
+    fn leave(self: &Arc<Self>, mount: &Mount, knows: bool) {
+        self.end_session(mount.peers.serve(), knows);
         self.fail_queue();
         mount.peers.bump();
         pr_info!("{} is offline\n", self.name());

@@ -175,6 +175,7 @@ impl Peers {
         };
         self.bump();
         peer.forget();
+        peer.cancel_delayed();
         end_links(&peer);
         cancel_delayed_work::<Peer, 1>(&peer);
         true
@@ -282,6 +283,7 @@ impl Peers {
         }
         for peer in &peers {
             cancel_delayed_work::<Peer, 1>(peer);
+            peer.cancel_delayed();
         }
         // What a peer wanted may go on after its link ended, and queue control work;
         // nothing in the control queue makes work for the other.

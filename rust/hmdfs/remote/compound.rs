@@ -4,7 +4,8 @@
 
 use hmdfs_kapi::errno::EPROTO;
 use hmdfs_proto::{
-    Attributes, FileSystem, Handle, Operation, Outcome, ReplyReader, RequestWriter, Written,
+    Attributes, Conflict, FileSystem, Handle, Operation, Outcome, ReplyReader, RequestWriter,
+    Written,
 };
 use kernel::prelude::*;
 
@@ -22,7 +23,7 @@ const ONCE: Operation<'_> = Operation::Once {
 /// What becomes of the operations when they are executed more than once.
 fn effect(operations: &[Operation<'_>]) -> Effect {
     let mut effect = Effect::None;
-    for operation in operations.iter().filter(|operation| operation.is_change()) {
+    for operation in operations.iter().filter(|operation| has_effect(operation)) {
         match operation {
             Operation::Write { .. } => effect = Effect::Same,
             _ => return Effect::Once,
@@ -42,6 +43,14 @@ fn is_slow(operations: &[Operation<'_>]) -> bool {
                 | Operation::Copy { .. }
         )
     })
+}
+
+/// Whether executing an operation again would not be the same.
+fn has_effect(operation: &Operation<'_>) -> bool {
+    match operation {
+        Operation::Locking(locking) => locking.is_change(),
+        operation => operation.is_change(),
+    }
 }
 
 /// Encodes the operations of a request whose reply carries at most `data_limit` bytes of data.
@@ -185,6 +194,22 @@ impl<'a> Outcomes<'a> {
     pub(crate) fn synced(&mut self) -> Result<u32> {
         match self.next()? {
             Outcome::Synced(errors) => Ok(errors),
+            _ => Err(EPROTO.into()),
+        }
+    }
+
+    /// Whether a lock was granted.
+    pub(crate) fn locked(&mut self) -> Result<bool> {
+        match self.next()? {
+            Outcome::Locked(granted) => Ok(granted),
+            _ => Err(EPROTO.into()),
+        }
+    }
+
+    /// A lock that is in the way.
+    pub(crate) fn conflict(&mut self) -> Result<Option<Conflict>> {
+        match self.next()? {
+            Outcome::Conflict(conflict) => Ok(conflict),
             _ => Err(EPROTO.into()),
         }
     }

@@ -4,7 +4,10 @@
 
 use hmdfs_kapi::{
     errno::{EOPENSTALE, EPROTO, ESTALE},
-    fs::File,
+    fs::{
+        lock::{FileLock, Owner},
+        File,
+    },
     netfs::{CopyRange, Operations, ReadSubrequest, WriteSubrequest},
     vfs::Allocation,
 };
@@ -14,7 +17,7 @@ use kernel::prelude::*;
 use super::{
     compound::{self, Outcomes},
     inode::{self, of, Beginning, Locking, Node},
-    space, write,
+    lock, space, write,
 };
 use crate::{
     link::{Completion, Destination, Reply},
@@ -122,6 +125,22 @@ impl Operations<Hmdfs> for FileOps {
 
     fn seek(inode: &Inode, offset: u64, hole: bool) -> Result<u64> {
         space::seek(of(inode)?, offset, hole)
+    }
+
+    fn lock(inode: &Inode, lock: &mut FileLock<'_, Hmdfs>) -> Result {
+        lock::lock(inode, lock)
+    }
+
+    fn test_lock(inode: &Inode, lock: &mut FileLock<'_, Hmdfs>) -> Result {
+        lock::test(inode, lock)
+    }
+
+    fn closed(inode: &Inode, owner: Owner) {
+        lock::closed(inode, owner);
+    }
+
+    fn may_transfer(inode: &Inode, file: &File<Hmdfs>) -> Result {
+        lock::may_transfer(inode, file)
     }
 }
 

@@ -27,6 +27,7 @@ use super::{
     directory::{Child, DirectoryOps},
     extended,
     file::FileOps,
+    lock::Locks,
     set,
     symlink::LinkOps,
 };
@@ -69,6 +70,9 @@ struct State {
     beginning: Mutex<Option<Beginning>>,
     /// Whether the file was opened last without being read; 0 or 1.
     unread: Atomic<u32>,
+    /// Who has locks. Taken on the way of a write.
+    #[pin]
+    locks: Locks,
 }
 
 /// What the owner told last.
@@ -126,6 +130,11 @@ impl Node {
     /// The owner.
     pub(crate) fn peer(&self) -> &Arc<Peer> {
         &self.peer
+    }
+
+    /// Who has locks on it.
+    pub(super) fn locks(&self) -> &Locks {
+        &self.state.locks
     }
 
     /// The owner's name for it.
@@ -287,6 +296,7 @@ pub(crate) fn iget(sb: &SuperBlock<Hmdfs>, peer: &Arc<Peer>, child: &Child) -> R
                 ),
                 beginning <- new_mutex!(None, "hmdfs::remote::Beginning"),
                 unread: Atomic::new(0),
+                locks <- Locks::new(),
             }),
             GFP_KERNEL,
         )?,

@@ -26,6 +26,9 @@ pub(super) fn issue_write(write: WriteSubrequest<Hmdfs>) {
     let inode = write.inode();
     let begun = (|| {
         let node = of(inode)?;
+        if node.has_lost_locks() {
+            return Err(EIO);
+        }
         // More than is ever asked for first may be left of a direct write that was cut short; the
         // library sees to the rest.
         let data = write.data(MAX_DATA)?;

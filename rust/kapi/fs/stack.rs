@@ -39,6 +39,7 @@ pub(super) mod dentry;
 pub(super) mod directory;
 pub(super) mod file;
 pub(super) mod file_range;
+mod lock;
 pub(super) mod tmpfile;
 pub mod watch;
 pub(super) mod xattr;

@@ -43,13 +43,15 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         open: Some(Self::open),
         release: Some(Self::release),
         llseek: Some(Self::llseek),
-        read_iter: Some(bindings::netfs_file_read_iter),
-        write_iter: Some(bindings::netfs_write_iter),
+        read_iter: Some(Self::read_iter),
+        write_iter: Some(Self::write_iter),
         mmap_prepare: Some(Self::mmap_prepare),
         get_unmapped_area: Some(bindings::thp_get_unmapped_area),
         splice_read: Some(bindings::filemap_splice_read),
         splice_write: Some(bindings::iter_file_splice_write),
-        flush: Some(flush),
+        flush: Some(Self::flush),
+        lock: Some(Self::lock),
+        flock: Some(Self::flock),
         fsync: Some(Self::fsync),
         fallocate: Some(Self::fallocate),
         copy_file_range: Some(Self::copy_file_range),
@@ -89,6 +91,8 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
     ///
     /// The VFS calls this with a file that `open` has succeeded for.
     unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+        // SAFETY: By the function's contract.
+        Self::released(unsafe { File::from_raw(file) });
         // SAFETY: `open` has set it, and this is the last use.
         drop(unsafe { T::Private::from_foreign((*file).private_data) });
         0
@@ -375,18 +379,4 @@ unsafe extern "C" fn begin_writeback(wreq: *mut bindings::netfs_io_request) {
 unsafe extern "C" fn page_mkwrite(fault: *mut bindings::vm_fault) -> bindings::vm_fault_t {
     // SAFETY: By the function's contract; there are no groups.
     unsafe { bindings::netfs_page_mkwrite(fault, ptr::null_mut()) }
-}
-
-/// Whoever opens the file on any device after it was closed here sees what was written.
-///
-/// # Safety
-///
-/// The VFS calls this with a file of which a descriptor is closed.
-unsafe extern "C" fn flush(file: *mut bindings::file, _owner: bindings::fl_owner_t) -> c_int {
-    // SAFETY: By the function's contract.
-    if unsafe { (*file).f_mode } & bindings::FMODE_WRITE == 0 {
-        return 0;
-    }
-    // SAFETY: By the function's contract.
-    unsafe { bindings::file_write_and_wait_range(file, 0, i64::MAX) }
 }

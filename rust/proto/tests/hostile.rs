@@ -7,8 +7,9 @@ mod common;
 use common::*;
 use hmdfs_proto::directory::Entries;
 use hmdfs_proto::{
-    Handle, Header, Hello, Kind, Name, Operation, Outcome, ReplyReader, RequestReader,
-    RequestWriter, MAX_BODY, MAX_DATA, MAX_OPERATIONS, MAX_REQUESTS, MAX_SYMLINK,
+    Handle, Header, Hello, Kind, Lock, LockRange, Locking, Name, Operation, Outcome, ReplyReader,
+    RequestReader, RequestWriter, TestLock, Unlock, MAX_BODY, MAX_DATA, MAX_OPERATIONS,
+    MAX_REQUESTS, MAX_SYMLINK,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -17,7 +18,10 @@ use proptest::sample::Index;
 /// Bytes that are mostly small numbers, so that codes, counts and lengths make
 /// sense more often than by chance.
 fn bytes(length: usize) -> impl Strategy<Value = Vec<u8>> {
-    vec(prop_oneof![3 => 0u8..12, 1 => any::<u8>()], 0..length)
+    vec(
+        prop_oneof![3 => 0u8..12, 1 => any::<u8>(), 1 => 33u8..38],
+        0..length,
+    )
 }
 
 fn check_name(name: &Name<'_>) {
@@ -49,9 +53,20 @@ fn check_request(body: &[u8]) {
                 assert!(i64::try_from(*offset).is_ok());
                 assert!(*length <= MAX_DATA);
             }
+            Ok(Operation::Locking(locking)) => match locking {
+                Locking::Lock(Lock { range, .. })
+                | Locking::Unlock(Unlock { range, .. })
+                | Locking::Test(TestLock { range, .. }) => check_range(range),
+                Locking::Cancel { .. } | Locking::Granted { .. } => {}
+            },
             Ok(_) => {}
         }
     }
+}
+
+fn check_range(range: &LockRange) {
+    assert!(range.start() <= range.end());
+    assert!(i64::try_from(range.end()).is_ok());
 }
 
 fn check_entries(entries: Entries<'_>) {
@@ -87,6 +102,7 @@ fn check_reply(body: &[u8], expected: &[Operation<'_>]) {
                 assert!((1..=MAX_SYMLINK).contains(&target.len()));
                 assert!(!target.contains(&0));
             }
+            Ok(Ok(Outcome::Conflict(Some(conflict)))) => check_range(&conflict.range),
             Ok(Ok(Outcome::Directory { entries, .. })) => check_entries(entries),
             Ok(_) => {}
             Err(_) => return,

@@ -6,9 +6,9 @@ mod common;
 
 use common::*;
 use hmdfs_proto::{
-    AttributeName, Decoder, Encoder, Entry, Error, Header, Hello, Name, Operation, Outcome,
-    ReplyReader, ReplyWriter, RequestReader, RequestWriter, SetMode, Status, Target, Written,
-    MAX_OPERATIONS, MAX_SYMLINK,
+    AttributeName, Decoder, Encoder, Entry, Error, Header, Hello, LockClass, LockKind, LockOwner,
+    LockRange, Locking, Name, Operation, Outcome, ReplyReader, ReplyWriter, RequestReader,
+    RequestWriter, SetMode, Status, Target, TestLock, Written, MAX_OPERATIONS, MAX_SYMLINK,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -189,6 +189,23 @@ proptest! {
                 |outcome| matches!(outcome, Outcome::Done),
             ));
         }
+    }
+
+    #[test]
+    fn what_became_of_locks_survives(conflict in conflicts(), granted in any::<bool>()) {
+        let cancel = Operation::Locking(Locking::Cancel { session: 1, waiter: 2 });
+        prop_assert!(round_trip(
+            &cancel,
+            &Outcome::Locked(granted),
+            |outcome| matches!(outcome, Outcome::Locked(read) if read == granted),
+        ));
+        let by = LockOwner { session: 1, class: LockClass::Posix, owner: 2 };
+        let test = TestLock { by, kind: LockKind::Read, range: LockRange::WHOLE };
+        prop_assert!(round_trip(
+            &Operation::Locking(Locking::Test(test)),
+            &Outcome::Conflict(conflict),
+            |outcome| matches!(outcome, Outcome::Conflict(read) if read == conflict),
+        ));
     }
 
     #[test]

@@ -277,6 +277,7 @@ pub fn hello_in(epoch: u64, version_min: u16, version_max: u16) -> Result<Vec<u8
         version_max,
         features: 0,
         epoch,
+        session: 1,
         window: 64,
         data_window: hmdfs_proto::MAX_DATA,
     };

@@ -13,6 +13,7 @@ pub mod hmdfsctl;
 pub mod impostor;
 pub mod kernel_log;
 pub mod liar;
+pub mod lock;
 pub mod loopback;
 pub mod manifest;
 pub mod mapping;

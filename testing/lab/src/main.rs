@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use lab::{demo, runner, shell};
+use lab::{demo, lock, runner, shell};
 
 const USAGE: &str = "\
 usage: lab test [FILTER] [--list]   run the tests whose names contain FILTER
@@ -30,6 +30,8 @@ fn main() -> ExitCode {
         ["test", filter] => runner::run(filter),
         // What `test` starts for each group.
         ["group", group, ..] => runner::run_here(group, &arguments[2..]).map(|()| true),
+        // What tests of locks kill.
+        ["hold", path] => lock::hold(path).map(|()| true),
         ["demo"] => demo::three_devices().map(|()| true),
         ["demo", "--vms", role] => demo::two_machines(role).map(|()| true),
         ["exercise", seconds] => exercise_for(seconds, "1"),

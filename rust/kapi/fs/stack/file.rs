@@ -16,7 +16,7 @@ use kernel::{
     prelude::*,
 };
 
-use super::{file_range, lower};
+use super::{file_range, lock, lower};
 
 /// A table that never changes.
 #[repr(transparent)]
@@ -43,6 +43,8 @@ static OPERATIONS: Table = Table(bindings::file_operations {
     fadvise: Some(file_range::fadvise),
     copy_file_range: Some(file_range::copy_file_range),
     remap_file_range: Some(file_range::remap_file_range),
+    lock: Some(lock::lock),
+    flock: Some(lock::flock),
     setlease: Some(bindings::generic_setlease),
     ..pin_init::zeroed()
 });
@@ -191,6 +193,8 @@ pub(super) unsafe extern "C" fn release(
 unsafe extern "C" fn flush(file: *mut bindings::file, id: bindings::fl_owner_t) -> c_int {
     // SAFETY: By the function's contract.
     let lower = unsafe { lower_file(file) };
+    // SAFETY: The lower file is open.
+    unsafe { lock::remove_posix(lower, id) };
     // SAFETY: An open file has operations.
     match unsafe { (*(*lower).f_op).flush } {
         // SAFETY: The operation is of this file.

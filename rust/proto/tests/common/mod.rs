@@ -6,9 +6,10 @@
 #![allow(dead_code)]
 
 use hmdfs_proto::{
-    Allocate, AllocateMode, AttributeName, Attributes, Entry, FileSystem, Handle, Header, Hello,
-    Kind, Name, Opcode, Operation, RenameFlags, SetAttributes, SetMode, SetTime, Status, Target,
-    Timestamp, MAX_BODY, MAX_DATA, MAX_REQUESTS, MAX_SYMLINK,
+    Allocate, AllocateMode, AttributeName, Attributes, Conflict, Entry, FileSystem, Handle, Header,
+    Hello, Kind, Lock, LockClass, LockKind, LockOwner, LockRange, Locking, Name, Opcode, Operation,
+    RenameFlags, SetAttributes, SetMode, SetTime, Status, Target, TestLock, Timestamp, Unlock,
+    MAX_BODY, MAX_DATA, MAX_REQUESTS, MAX_SYMLINK,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -55,18 +56,21 @@ pub fn hellos() -> impl Strategy<Value = Hello> {
     (
         any::<[u16; 2]>(),
         any::<u64>(),
-        any::<u64>(),
+        any::<[u64; 2]>(),
         1..=MAX_REQUESTS,
         MAX_DATA..,
     )
-        .prop_map(|(versions, features, epoch, window, data_window)| Hello {
-            version_min: versions[0].min(versions[1]),
-            version_max: versions[0].max(versions[1]),
-            features,
-            epoch,
-            window,
-            data_window,
-        })
+        .prop_map(
+            |(versions, features, [epoch, session], window, data_window)| Hello {
+                version_min: versions[0].min(versions[1]),
+                version_max: versions[0].max(versions[1]),
+                features,
+                epoch,
+                session,
+                window,
+                data_window,
+            },
+        )
 }
 
 pub fn handles() -> impl Strategy<Value = Handle> {
@@ -228,7 +232,12 @@ fn allocations() -> impl Strategy<Value = Allocate> {
 
 /// Every operation but those that have places of their own: `Walk`, `Read`, `Write`, `Once`.
 pub fn operations() -> impl Strategy<Value = Operation<'static>> {
-    prop_oneof![plain_operations(), naming_operations(), file_operations()]
+    prop_oneof![
+        plain_operations(),
+        naming_operations(),
+        file_operations(),
+        lockings().prop_map(Operation::Locking)
+    ]
 }
 
 fn plain_operations() -> impl Strategy<Value = Operation<'static>> {
@@ -339,6 +348,71 @@ fn file_operations() -> impl Strategy<Value = Operation<'static>> {
                 value: value.leak(),
                 mode,
             }),
+    ]
+}
+
+fn lock_owners() -> impl Strategy<Value = LockOwner> {
+    (any::<[u64; 2]>(), lock_classes()).prop_map(|([session, owner], class)| LockOwner {
+        session,
+        class,
+        owner,
+    })
+}
+
+fn lock_classes() -> impl Strategy<Value = LockClass> {
+    proptest::sample::select(vec![LockClass::Posix, LockClass::Ofd, LockClass::Flock])
+}
+
+fn lock_kinds() -> impl Strategy<Value = LockKind> {
+    proptest::sample::select(vec![LockKind::Read, LockKind::Write])
+}
+
+fn lock_ranges() -> impl Strategy<Value = LockRange> {
+    [0..=i64::MAX as u64, 0..=i64::MAX as u64]
+        .prop_map(|[a, b]| LockRange::new(a.min(b), a.max(b)).unwrap())
+}
+
+pub fn conflicts() -> impl Strategy<Value = Option<Conflict>> {
+    proptest::option::of(
+        (lock_classes(), lock_kinds(), lock_ranges(), any::<u32>()).prop_map(
+            |(class, kind, range, pid)| Conflict {
+                class,
+                kind,
+                range,
+                pid,
+            },
+        ),
+    )
+}
+
+fn lockings() -> impl Strategy<Value = Locking> {
+    prop_oneof![
+        (
+            lock_owners(),
+            lock_kinds(),
+            lock_ranges(),
+            any::<u32>(),
+            any::<u64>()
+        )
+            .prop_map(|(by, kind, range, pid, waiter)| Locking::Lock(Lock {
+                by,
+                kind,
+                range,
+                pid,
+                waiter,
+            })),
+        (lock_owners(), lock_ranges())
+            .prop_map(|(by, range)| Locking::Unlock(Unlock { by, range })),
+        (lock_owners(), lock_kinds(), lock_ranges())
+            .prop_map(|(by, kind, range)| Locking::Test(TestLock { by, kind, range })),
+        any::<[u64; 2]>().prop_map(|[session, waiter]| Locking::Cancel { session, waiter }),
+        (any::<[u64; 2]>(), statuses()).prop_map(|([session, waiter], status)| {
+            Locking::Granted {
+                session,
+                waiter,
+                status,
+            }
+        }),
     ]
 }
 

@@ -14,6 +14,7 @@ mod honesty;
 mod hostile;
 mod lies;
 mod local;
+mod locks;
 mod merged;
 mod module;
 mod mount_sources;
@@ -87,6 +88,7 @@ pub fn groups() -> Vec<Group> {
         coherence::GROUP,
         round_trips::GROUP,
         writing::GROUP,
+        locks::GROUP,
         exercise::GROUP,
         own::GROUP,
         merged::GROUP,
