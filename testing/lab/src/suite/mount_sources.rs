@@ -152,7 +152,7 @@ fn a_directory_of_a_device(fleet: &mut Fleet) -> Result<()> {
         in_the_table(music.path())?.0.as_str(),
         "tablet:/music",
     )?;
-    let tablet = rustix::fs::statfs(&fleet.device("tablet")?.export())?;
+    let tablet = rustix::fs::statfs(fleet.device("tablet")?.export())?;
     let here = rustix::fs::statfs(music.path())?;
     same("the blocks", here.f_blocks, tablet.f_blocks)?;
     same(
