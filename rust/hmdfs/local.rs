@@ -25,7 +25,7 @@ use crate::{
     node::{self, Dentry, Inode, InodeRef},
 };
 
-mod directory;
+pub(crate) mod directory;
 mod operations;
 
 /// A file or directory of this device.

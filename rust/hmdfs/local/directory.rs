@@ -6,7 +6,7 @@ use hmdfs_kapi::{
     errno::ESTALE,
     fs::{
         dentry::{InLookup, Instantiated, Negative, Spliced},
-        inode_operations::Operations,
+        inode_operations::{Operations, Renamed, Tmpfile, TmpfileOpened},
     },
     vfs::{
         self,
@@ -19,11 +19,12 @@ use kernel::prelude::*;
 use super::iget;
 use crate::{
     mount::Hmdfs,
-    node::{Dentry, Inode, InodeRef},
+    node::{Dentry, Inode, InodeRef, Node},
 };
 
-/// Operations of a directory of this device.
-pub(super) struct DirectoryOps;
+/// Operations of a directory of this device. Those that change names are also those of other
+/// directories that stand on one of this device.
+pub(crate) struct DirectoryOps;
 
 fn lower(inode: &Inode) -> Result<&vfs::Path> {
     inode.lower().ok_or(EIO)
@@ -122,11 +123,13 @@ impl Operations<Hmdfs> for DirectoryOps {
         new_dir: &Inode,
         new: &Dentry,
         flags: Flags,
-    ) -> Result {
+    ) -> Result<Renamed> {
         if !flags.only(Flags::NOREPLACE | Flags::EXCHANGE) {
             return Err(EINVAL);
         }
-        // A directory of a view or of another device is none of this file system's.
+        if !core::ptr::eq(old_dir, new_dir) && !is_alike(old_dir, new_dir) {
+            return Err(EXDEV);
+        }
         let (from, to) = (lower(old_dir)?, new_dir.lower().ok_or(EXDEV)?);
         let (old_name, new_name) = (old.name(), new.name());
         let (moved, replaced) = (file(old)?, new.inode());
@@ -154,12 +157,20 @@ impl Operations<Hmdfs> for DirectoryOps {
         if let Some(replaced) = replaced {
             replaced.copy_lower_attributes();
         }
-        Ok(())
+        Ok(Renamed::Moved)
     }
 
-    fn tmpfile(dir: &Inode, path: vfs::Path) -> Result<InodeRef> {
-        iget(dir.super_block(), path)
+    fn tmpfile(dir: &Inode, file: Tmpfile<'_, Hmdfs>) -> Result<TmpfileOpened> {
+        file.make(lower(dir)?, |path| iget(dir.super_block(), path))
     }
+}
+
+/// Whether two directories are of the same view: what is shown of an entry differs between views.
+fn is_alike(one: &Inode, other: &Inode) -> bool {
+    matches!(
+        (one.data(), other.data()),
+        (Node::Local(_), Node::Local(_)) | (Node::Merge(_), Node::Merge(_))
+    )
 }
 
 /// What is to be done after a name was removed.

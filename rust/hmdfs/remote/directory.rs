@@ -8,7 +8,7 @@ use hmdfs_kapi::{
         dentry::{InLookup, Instantiated, Intent, Negative, Spliced},
         directory::Context,
         file::{DirectoryOperations, File},
-        inode_operations::{Opened, Opening, Operations, Query, Stat},
+        inode_operations::{Opened, Opening, Operations, Query, Renamed, Stat},
     },
     vfs::{rename::Flags, AclType, Changes},
 };
@@ -67,6 +67,12 @@ pub(crate) fn find(
     let operations = find_operations(directory, name);
     let reply = compound::call(peer, &operations, 0)?;
     found(&reply, &operations, question)
+}
+
+/// Asks for an entry of the directory `dir`; `None` when there is no such name.
+pub(crate) fn find_in(mount: &Mount, dir: &Inode, bytes: &[u8]) -> Result<Option<Child>> {
+    let node = of(dir)?;
+    find(mount, node.peer(), node.handle(), name(bytes)?)
 }
 
 /// Reads the reply to [`find_operations`].
@@ -245,11 +251,11 @@ impl Operations<Hmdfs> for DirectoryOps {
     }
 
     fn unlink(dir: &Inode, dentry: &Dentry) -> Result {
-        names::remove(dir, dentry, false)
+        names::remove(dir, dentry.name().as_bytes(), dentry, false)
     }
 
     fn rmdir(dir: &Inode, dentry: &Dentry) -> Result {
-        names::remove(dir, dentry, true)
+        names::remove(dir, dentry.name().as_bytes(), dentry, true)
     }
 
     fn rename(
@@ -258,7 +264,7 @@ impl Operations<Hmdfs> for DirectoryOps {
         new_dir: &Inode,
         new: &Dentry,
         flags: Flags,
-    ) -> Result {
+    ) -> Result<Renamed> {
         names::rename(old_dir, old, new_dir, new, flags)
     }
 

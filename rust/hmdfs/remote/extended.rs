@@ -102,7 +102,7 @@ fn change(
 }
 
 /// Lists the names of all extended attributes.
-pub(super) fn listxattr(inode: &Inode, list: &mut [u8]) -> Result<usize> {
+pub(crate) fn listxattr(inode: &Inode, list: &mut [u8]) -> Result<usize> {
     ask(of(inode)?, Operation::ListExtended, |names| {
         give(names, list)
     })
@@ -113,7 +113,7 @@ fn acl_name(acl_type: AclType) -> Result<AttributeName<'static>> {
 }
 
 /// An access control list.
-pub(super) fn get_acl(inode: &Inode, acl_type: AclType) -> Result<Option<KVVec<u8>>> {
+pub(crate) fn get_acl(inode: &Inode, acl_type: AclType) -> Result<Option<KVVec<u8>>> {
     let operation = Operation::GetExtended(acl_name(acl_type)?);
     let found = ask(of(inode)?, operation, |bytes| {
         let mut value = KVVec::new();
@@ -128,7 +128,7 @@ pub(super) fn get_acl(inode: &Inode, acl_type: AclType) -> Result<Option<KVVec<u
 }
 
 /// Sets or removes an access control list.
-pub(super) fn set_acl(inode: &Inode, acl_type: AclType, acl: Option<&[u8]>) -> Result {
+pub(crate) fn set_acl(inode: &Inode, acl_type: AclType, acl: Option<&[u8]>) -> Result {
     let name = acl_name(acl_type)?;
     match change(inode, of(inode)?, name, acl, SetMode::Any) {
         Err(error) if acl.is_none() && error == ENODATA => Ok(()),

@@ -163,7 +163,7 @@ impl Node {
     }
 
     /// The attributes as last told, whatever their age.
-    pub(super) fn attributes(&self) -> Attributes {
+    pub(crate) fn attributes(&self) -> Attributes {
         self.state.known.lock().attributes
     }
 
@@ -514,7 +514,7 @@ pub(super) fn refresh(mount: &Mount, inode: &Inode) -> Result {
 }
 
 /// The node of an inode that is known to be remote.
-pub(super) fn of(inode: &Inode) -> Result<&Node> {
+pub(crate) fn of(inode: &Inode) -> Result<&Node> {
     match inode.data() {
         AnyNode::Remote(node) => Ok(node),
         _ => Err(EINVAL),
@@ -537,7 +537,7 @@ pub(crate) fn vfs_attributes(attributes: &Attributes) -> inode::Attributes {
 }
 
 /// `getattr` of everything that is remote.
-pub(super) fn getattr(inode: &Inode, query: Query) -> Result {
+pub(crate) fn getattr(inode: &Inode, query: Query) -> Result {
     let mount = inode.super_block().data();
     let node = of(inode)?;
     if !node.peer.is_online() {

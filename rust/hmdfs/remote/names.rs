@@ -9,7 +9,10 @@
 use hmdfs_kapi::{
     cred::current_umask,
     errno::{EPROTO, ESTALE},
-    fs::dentry::{Instantiated, Intent, Negative, Spliced},
+    fs::{
+        dentry::{Instantiated, Intent, Negative, Spliced},
+        inode_operations::Renamed,
+    },
     vfs::rename::Flags,
 };
 use hmdfs_proto::{Attributes, Name, Operation, RenameFlags, Target};
@@ -84,6 +87,19 @@ fn make(
     file_type: u16,
     target: Option<KVec<u8>>,
 ) -> Result<InodeRef> {
+    let child = make_child(dir, operation, file_type, target)?;
+    let inode = iget(dir.super_block(), of(dir)?.peer(), &child)?;
+    dentry.set_time(child.question.validity.as_time());
+    Ok(inode)
+}
+
+/// Makes something of the type `file_type` in `dir` by `operation`.
+fn make_child(
+    dir: &Inode,
+    operation: Operation<'_>,
+    file_type: u16,
+    target: Option<KVec<u8>>,
+) -> Result<Child> {
     let node = of(dir)?;
     let directory = Operation::File(node.handle());
     let operations = [
@@ -103,13 +119,27 @@ fn make(
     outcomes.made()?;
     let child = made(&mut outcomes, file_type, target, question)?;
     changed(dir, node, &mut outcomes, before, question);
-    let inode = iget(dir.super_block(), node.peer(), &child)?;
-    dentry.set_time(question.validity.as_time());
-    Ok(inode)
+    Ok(child)
+}
+
+/// Makes a directory of this name in `dir`, for which there is no dentry, with just this mode.
+pub(crate) fn make_directory(dir: &Inode, wanted: &[u8], mode: u16) -> Result<Child> {
+    make_directory_with(dir, wanted, (mode, 0))
+}
+
+/// Makes a directory of this name in `dir`, for which there is no dentry, as [`mkdir`] does.
+pub(crate) fn make_directory_as(dir: &Inode, wanted: &[u8], mode: u16) -> Result<Child> {
+    make_directory_with(dir, wanted, (mode & 0o7777, current_umask()))
+}
+
+fn make_directory_with(dir: &Inode, wanted: &[u8], mode: (u16, u16)) -> Result<Child> {
+    let name = name(wanted)?;
+    let operation = Operation::MakeDirectory { name, mode };
+    make_child(dir, operation, 0o040_000, None)
 }
 
 /// Makes a regular file, which must not exist.
-pub(super) fn create(dir: &Inode, dentry: Negative<'_, Hmdfs>, mode: u16) -> Result<Instantiated> {
+pub(crate) fn create(dir: &Inode, dentry: Negative<'_, Hmdfs>, mode: u16) -> Result<Instantiated> {
     let wanted = dentry.name();
     let operation = Operation::Create {
         name: name(wanted.as_bytes())?,
@@ -123,17 +153,14 @@ pub(super) fn create(dir: &Inode, dentry: Negative<'_, Hmdfs>, mode: u16) -> Res
 
 /// Makes a directory.
 pub(super) fn mkdir(dir: &Inode, dentry: Negative<'_, Hmdfs>, mode: u16) -> Result<Spliced<Hmdfs>> {
-    let wanted = dentry.name();
-    let operation = Operation::MakeDirectory {
-        name: name(wanted.as_bytes())?,
-        mode: (mode & 0o7777, current_umask()),
-    };
-    let inode = make(dir, &dentry, operation, 0o040_000, None)?;
+    let child = make_directory_as(dir, dentry.name().as_bytes(), mode)?;
+    let inode = iget(dir.super_block(), of(dir)?.peer(), &child)?;
+    dentry.set_time(child.question.validity.as_time());
     dentry.d_splice_alias(inode)
 }
 
 /// Makes a FIFO or a socket; the owner refuses device nodes.
-pub(super) fn mknod(
+pub(crate) fn mknod(
     dir: &Inode,
     dentry: Negative<'_, Hmdfs>,
     mode: u16,
@@ -151,7 +178,7 @@ pub(super) fn mknod(
 }
 
 /// Makes a symbolic link.
-pub(super) fn symlink(
+pub(crate) fn symlink(
     dir: &Inode,
     dentry: Negative<'_, Hmdfs>,
     target: &CStr,
@@ -170,7 +197,7 @@ pub(super) fn symlink(
 }
 
 /// Gives a file another name; EXDEV for one that is not the same device's.
-pub(super) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Result<Instantiated> {
+pub(crate) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Result<Instantiated> {
     let (node, linked) = (of(dir)?, same_device(of(dir)?, file)?);
     let wanted = dentry.name();
     let directory = Operation::File(node.handle());
@@ -213,13 +240,26 @@ fn same_device<'a>(node: &Node, inode: &'a Inode) -> Result<&'a Node> {
     }
 }
 
-/// Removes a name, of a directory or of something else.
-pub(super) fn remove(dir: &Inode, dentry: &Dentry, directory: bool) -> Result {
-    let node = of(dir)?;
+/// Removes the name `wanted`, of a directory or of something else, which is what `dentry` stands
+/// for.
+pub(crate) fn remove(dir: &Inode, wanted: &[u8], dentry: &Dentry, directory: bool) -> Result {
     let inode = dentry.inode().ok_or(ENOENT)?;
+    remove_inode(dir, wanted, inode, directory).inspect_err(|&error| {
+        if error == ENOENT || error == ESTALE {
+            // It is not what it was taken for.
+            dentry.d_drop();
+        }
+    })?;
+    // That there is no such name is not remembered.
+    dentry.set_time(Validity::NONE.as_time());
+    Ok(())
+}
+
+/// Removes the name `wanted` of `inode`.
+pub(crate) fn remove_inode(dir: &Inode, wanted: &[u8], inode: &Inode, directory: bool) -> Result {
+    let node = of(dir)?;
     let removed = of(inode)?;
-    let wanted = dentry.name();
-    let wanted = name(wanted.as_bytes())?;
+    let wanted = name(wanted)?;
     let parent = Operation::File(node.handle());
     let operations = [
         parent,
@@ -240,15 +280,7 @@ pub(super) fn remove(dir: &Inode, dentry: &Dentry, directory: bool) -> Result {
     let reply = compound::change(node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
-    let result = removal(&mut outcomes);
-    let (file_before, before) = result.inspect_err(|&error| {
-        if error == ENOENT || error == ESTALE {
-            // It is not what it was taken for.
-            dentry.d_drop();
-        }
-    })?;
-    // That there is no such name is not remembered.
-    dentry.set_time(Validity::NONE.as_time());
+    let (file_before, before) = removal(&mut outcomes)?;
     let attributes = outcomes.attributes();
     if attributes.is_ok() {
         changed(dir, node, &mut outcomes, before, question);
@@ -274,27 +306,22 @@ pub(super) fn rename(
     new_dir: &Inode,
     new: &Dentry,
     flags: Flags,
-) -> Result {
-    let how = match (flags.is_noreplace(), flags.is_exchange()) {
-        _ if !flags.only(Flags::NOREPLACE | Flags::EXCHANGE) => return Err(EINVAL),
-        (false, false) => RenameFlags::Replace,
-        (true, false) => RenameFlags::NoReplace,
-        (false, true) => RenameFlags::Exchange,
-        (true, true) => return Err(EINVAL),
-    };
-    let renaming = Renaming {
-        from: old_dir,
-        to: new_dir,
-        moved: old.inode().ok_or(ENOENT)?,
-        other: new.inode(),
-        how,
-    };
+) -> Result<Renamed> {
     let (old_name, new_name) = (old.name(), new.name());
-    let question = old_dir.super_block().data().ask();
-    let operations = renaming.operations(name(old_name.as_bytes())?, name(new_name.as_bytes())?)?;
-    let reply = compound::change(of(old_dir)?.peer(), &operations)?;
-    let mut outcomes = Outcomes::new(&reply, &operations)?;
-    let before = renaming.outcome(&mut outcomes).inspect_err(|&error| {
+    let renamed = rename_entries(
+        &Entry {
+            dir: old_dir,
+            name: old_name.as_bytes(),
+            inode: old.inode(),
+        },
+        &Entry {
+            dir: new_dir,
+            name: new_name.as_bytes(),
+            inode: new.inode(),
+        },
+        flags,
+    );
+    let question = renamed.inspect_err(|&error| {
         if error == ENOENT || error == ESTALE {
             // One of them is not what it was taken for.
             old.d_drop();
@@ -303,13 +330,45 @@ pub(super) fn rename(
     })?;
     let time = question.validity.as_time();
     old.set_time(time);
-    if how == RenameFlags::Exchange {
+    if flags.is_exchange() {
         new.set_time(time);
     }
+    Ok(Renamed::Moved)
+}
+
+/// A name in a remote directory, and what it is known to stand for.
+pub(crate) struct Entry<'a> {
+    pub(crate) dir: &'a Inode,
+    pub(crate) name: &'a [u8],
+    pub(crate) inode: Option<&'a Inode>,
+}
+
+/// Renames `old` to `new`, in directories of one device; EXDEV if they are not. Whatever the new
+/// name stands for is replaced, unless the flags say otherwise.
+pub(crate) fn rename_entries(old: &Entry<'_>, new: &Entry<'_>, flags: Flags) -> Result<Question> {
+    let how = match (flags.is_noreplace(), flags.is_exchange()) {
+        _ if !flags.only(Flags::NOREPLACE | Flags::EXCHANGE) => return Err(EINVAL),
+        (false, false) => RenameFlags::Replace,
+        (true, false) => RenameFlags::NoReplace,
+        (false, true) => RenameFlags::Exchange,
+        (true, true) => return Err(EINVAL),
+    };
+    let renaming = Renaming {
+        from: old.dir,
+        to: new.dir,
+        moved: old.inode.ok_or(ENOENT)?,
+        other: new.inode,
+        how,
+    };
+    let question = old.dir.super_block().data().ask();
+    let operations = renaming.operations(name(old.name)?, name(new.name)?)?;
+    let reply = compound::change(of(old.dir)?.peer(), &operations)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    let before = renaming.outcome(&mut outcomes)?;
     if let Err(error) = renaming.learn(&mut outcomes, &before, question) {
         pr_debug!("what was renamed is not known well: {error:?}\n");
     }
-    Ok(())
+    Ok(question)
 }
 
 /// A rename, as far as inodes go.

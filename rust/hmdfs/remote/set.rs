@@ -13,7 +13,7 @@ use super::{
 use crate::node::Inode;
 
 /// `setattr` of everything that is remote, in one round trip.
-pub(super) fn setattr(inode: &Inode, changes: &Changes) -> Result {
+pub(crate) fn setattr(inode: &Inode, changes: &Changes) -> Result {
     let node = of(inode)?;
     if node.attributes().is_regular() {
         if changes.size.is_some() {

@@ -21,7 +21,7 @@ use kernel::{
 };
 
 use super::{context::FileSystem, inode, stack, Inode};
-use crate::vfs::{Entry, Path};
+use crate::vfs::{path::qstr, Entry, Path};
 
 /// A dentry; C: `struct dentry`.
 ///
@@ -92,6 +92,19 @@ impl<F: FileSystem> Dentry<F> {
         // SAFETY: It was taken above and is not used any more.
         unsafe { bindings::release_dentry_name_snapshot(snapshot.as_mut_ptr()) };
         name
+    }
+
+    /// The cached entry of this name; C: `d_lookup`.
+    pub fn cached(&self, name: &[u8]) -> Option<ARef<Self>> {
+        let mut qstr = qstr(name).ok()?;
+        // SAFETY: The name is valid for its length.
+        qstr.__bindgen_anon_1.__bindgen_anon_1.hash = unsafe {
+            bindings::full_name_hash(self.as_raw().cast(), name.as_ptr(), name.len() as u32)
+        };
+        // SAFETY: The dentry and the name are valid.
+        let found = unsafe { bindings::d_lookup(self.as_raw(), &qstr) };
+        // SAFETY: `d_lookup` gives a reference to a dentry of the same file system.
+        NonNull::new(found.cast()).map(|found| unsafe { ARef::from_raw(found) })
     }
 
     /// Remembers a number for [`Operations::is_fresh`]. A dentry that stands on a lower one has no

@@ -7,15 +7,17 @@
 use hmdfs_bindings as bindings;
 use kernel::{error::VTABLE_DEFAULT_ERROR, prelude::*};
 
-use super::{context::FileSystem, dentry, inode, Dentry, Inode};
-use crate::vfs::{self, rename::Flags, AclType, Changes};
+use super::{context::FileSystem, dentry, stack, Dentry, Inode};
+use crate::vfs::{rename::Flags, AclType, Changes};
 
 mod attributes;
 mod change;
 mod open;
+mod partly_stacked;
 mod table;
 
 pub use open::{Opened, Opening};
+pub use stack::tmpfile::{Opened as TmpfileOpened, Tmpfile};
 pub(super) use table::table;
 
 /// Result of `getattr`: what `stat` tells; C: `struct kstat`.
@@ -60,6 +62,15 @@ impl Query {
     }
 }
 
+/// What becomes of dentries after a rename.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renamed {
+    /// The old one moves to where the new one is, or the two change places.
+    Moved,
+    /// As with the other, but the new name stands for something else: it is looked up anew.
+    Apart,
+}
+
 /// Operations of an inode; C: `struct inode_operations`.
 ///
 /// An operation that is left out is answered by the VFS as the table's documentation says
@@ -88,6 +99,11 @@ pub trait Operations<F: FileSystem>: 'static {
     /// those of the lower inode, which an inode with these operations then must have; see
     /// [`super::stack`]. [`Operations::getattr`] is not called then.
     const STACKED: bool = false;
+
+    /// As [`Operations::STACKED`], but only while the inode has a lower one; otherwise permissions
+    /// are judged by the inode's mode, and the rest by the methods of this trait. The latter goes
+    /// for [`Operations::getattr`] always. Links and files are not meant: for directories only.
+    const PARTLY_STACKED: bool = false;
 
     /// Whether these are the operations of symbolic links that stand on lower ones. The VFS takes
     /// every inode for a symbolic link that has the operation to follow it.
@@ -175,15 +191,15 @@ pub trait Operations<F: FileSystem>: 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Renames. Both directories are locked exclusively. After success `old` is moved to where
-    /// `new` is, or the two change places, before anybody sees them.
+    /// Renames. Both directories are locked exclusively. After success the dentries become what
+    /// [`Renamed`] says, before anybody sees them.
     fn rename(
         old_dir: &Inode<F>,
         old: &Dentry<F>,
         new_dir: &Inode<F>,
         new: &Dentry<F>,
         flags: Flags,
-    ) -> Result {
+    ) -> Result<Renamed> {
         let _ = (old_dir, old, new_dir, new, flags);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -225,9 +241,9 @@ pub trait Operations<F: FileSystem>: 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// The inode for a file without a name that was just made as `lower`; C: `tmpfile`.
-    fn tmpfile(dir: &Inode<F>, lower: vfs::Path) -> Result<inode::Ref<F>> {
-        let _ = (dir, lower);
+    /// Makes and opens a file without a name. `dir` is not locked; may sleep.
+    fn tmpfile(dir: &Inode<F>, file: Tmpfile<'_, F>) -> Result<TmpfileOpened> {
+        let _ = (dir, file);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }

@@ -20,13 +20,23 @@
 //! system tells of a change ([`watch`]), and what counts for permissions also
 //! whenever an open or a change asks for permission.
 //!
+//! A directory may also be given its lower one later, while it is in use
+//! ([`Inode::gain_lower`]), and then has operations that pass on what there is a
+//! lower inode for: [`super::inode_operations::Operations::PARTLY_STACKED`].
+//!
 //! Not supported: `ioctl`, and a lower file system that has its own idea of whether
 //! two names are equal (it works, but each path walk asks it).
 
 use core::ptr;
 
 use hmdfs_bindings as bindings;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{Acquire, Atomic, Release},
+        SetOnce,
+    },
+};
 
 use super::{
     context::FileSystem,
@@ -48,14 +58,16 @@ pub(super) mod xattr;
 ///
 /// # Invariants
 ///
-/// `inode` and `idmap` are null, or were valid when `path` was set: they are those of `path`.
-/// They stay when the inode is evicted, for path walks in RCU mode: what they point to is freed
-/// an RCU grace period after the references in `path` are dropped.
+/// `inode` is null, or was valid when `path` was set, just before: it and `idmap` are those of
+/// `path`, and neither is written again. They stay when the inode is evicted, for path walks in
+/// RCU mode: what they point to is freed an RCU grace period after the references in `path` are
+/// dropped.
 #[repr(C)]
 pub(crate) struct Stacked {
     pub(crate) netfs: bindings::netfs_inode,
-    path: Option<vfs::Path>,
-    inode: *mut bindings::inode,
+    path: SetOnce<vfs::Path>,
+    pub(super) inode: Atomic<*mut bindings::inode>,
+    /// Only to be read after `inode` was seen not to be null.
     idmap: *mut bindings::mnt_idmap,
     /// See [`Inode::set_time`]. Read and written as a whole.
     time: usize,
@@ -75,12 +87,31 @@ impl Stacked {
     pub(super) unsafe fn init(this: *mut Self) {
         // SAFETY: By the function's contract; there is no old value to be dropped.
         unsafe {
-            (&raw mut (*this).path).write(None);
-            (*this).inode = ptr::null_mut();
+            (&raw mut (*this).path).write(SetOnce::new());
+            (&raw mut (*this).inode).write(Atomic::new(ptr::null_mut()));
             (*this).idmap = ptr::null_mut();
             (*this).time = ALWAYS;
             (*this).alone = false;
         }
+    }
+
+    /// Makes the inode stand on `path`, unless it stands on something already; whether it does.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be an inode of ours to which a reference is held.
+    unsafe fn set(this: *mut Self, path: vfs::Path) -> bool {
+        let (inode, idmap) = (path.inode(), path.idmap());
+        // SAFETY: By the function's contract.
+        if !unsafe { (*this).path.populate(path) } {
+            return false;
+        }
+        // SAFETY: Only one caller gets here, and nobody reads the field before it sees `inode`.
+        unsafe { (&raw mut (*this).idmap).write(idmap) };
+        // INVARIANT: They are those of `path`.
+        // SAFETY: By the function's contract.
+        unsafe { (*this).inode.store(inode, Release) };
+        true
     }
 
     /// Gives up the lower inode.
@@ -90,7 +121,7 @@ impl Stacked {
     /// `this` must be an inode that is being evicted.
     pub(super) unsafe fn evict(this: *mut Self) {
         // SAFETY: By the function's contract; nobody else uses the path any more.
-        drop(unsafe { (*this).path.take() });
+        drop(unsafe { core::mem::take(&mut (*this).path) });
     }
 }
 
@@ -100,7 +131,7 @@ impl Stacked {
 ///
 /// `inode` must be an inode of ours to which a reference is held for `'a`.
 pub(super) unsafe fn lower<'a>(inode: *mut bindings::inode) -> Result<&'a vfs::Path> {
-    // SAFETY: By the function's contract; the path does not change until the inode is evicted.
+    // SAFETY: By the function's contract; once set, the path stays until the inode is evicted.
     unsafe { (*inode.cast::<Stacked>()).path.as_ref() }.ok_or(EIO)
 }
 
@@ -114,13 +145,25 @@ pub(super) unsafe fn lower<'a>(inode: *mut bindings::inode) -> Result<&'a vfs::P
 unsafe fn lower_rcu(
     inode: *mut bindings::inode,
 ) -> (*mut bindings::inode, *mut bindings::mnt_idmap) {
-    // SAFETY: By the function's contract; the fields are written before an inode is published.
-    unsafe {
-        (
-            (*inode.cast::<Stacked>()).inode,
-            (*inode.cast::<Stacked>()).idmap,
-        )
+    let this = inode.cast::<Stacked>();
+    // SAFETY: By the function's contract.
+    let lower = unsafe { (*this).inode.load(Acquire) };
+    if lower.is_null() {
+        return (ptr::null_mut(), ptr::null_mut());
     }
+    // SAFETY: As above; the field was written before the other one, and does not change.
+    (lower, unsafe { (*this).idmap })
+}
+
+/// Whether an inode stands on a lower one.
+///
+/// # Safety
+///
+/// As for [`lower_rcu`].
+pub(super) unsafe fn has_lower(inode: *mut bindings::inode) -> bool {
+    // SAFETY: By the function's contract.
+    let (lower, _) = unsafe { lower_rcu(inode) };
+    !lower.is_null()
 }
 
 /// Whether an inode to which nothing refers is to be evicted; C: `drop_inode`.
@@ -144,6 +187,17 @@ impl<F: FileSystem> Inode<F> {
     pub fn lower(&self) -> Option<&vfs::Path> {
         // SAFETY: A reference is held for the life of the result.
         unsafe { lower(self.as_raw()) }.ok()
+    }
+
+    /// Makes a directory that stands on nothing stand on `path`, and copies the attributes; false
+    /// when it stands on something already. It may be in use.
+    pub fn gain_lower(&self, path: vfs::Path) -> bool {
+        // SAFETY: A reference is held.
+        let gained = unsafe { Stacked::set(self.as_raw().cast(), path) };
+        if gained {
+            self.copy_lower_attributes();
+        }
+        gained
     }
 
     /// Remembers a number for [`super::dentry::Operations::is_fresh`], for the dentry of this inode
@@ -193,27 +247,24 @@ pub(super) unsafe fn copy_attributes(inode: *mut bindings::inode) {
 impl<F: FileSystem> New<F> {
     /// Makes the inode stand on `path`, and copies the attributes.
     pub fn set_lower(&self, path: vfs::Path) {
-        let this = self.raw().cast::<Stacked>();
         let inode = self.raw();
+        let (lower, idmap) = (path.inode(), path.idmap());
         // SAFETY: The inode is ours alone.
-        unsafe {
-            (*this).inode = path.inode();
-            (*this).idmap = path.idmap();
-            // INVARIANT: They are those of `path`.
-            (*this).path = Some(path);
+        if !unsafe { Stacked::set(inode.cast(), path) } {
+            return;
         }
         self.set_alone(true);
         // SAFETY: Both inodes are valid.
         unsafe { copy_attributes(inode) };
         // SAFETY: Both inodes are valid, the new one is ours alone.
         unsafe {
-            (*inode).i_rdev = (*(*this).inode).i_rdev;
-            (*inode).i_blkbits = (*(*this).inode).i_blkbits;
+            (*inode).i_rdev = (*lower).i_rdev;
+            (*inode).i_blkbits = (*lower).i_blkbits;
         }
         // SAFETY: The inode is ours alone.
         unsafe { bindings::inode_set_stacked(inode) };
         // SAFETY: As above; both inodes are valid.
-        unsafe { bindings::inode_allow_fast_exec(inode, (*this).inode, (*this).idmap) };
+        unsafe { bindings::inode_allow_fast_exec(inode, lower, idmap) };
     }
 
     /// Sets the operations of open files, of a regular file with a lower one.

@@ -5,7 +5,7 @@
 use hmdfs_bindings as bindings;
 use kernel::{error::from_result, prelude::*, str::CStrExt};
 
-use super::{table::Vtable, Operations};
+use super::{table::Vtable, Operations, Renamed};
 use crate::{
     fs::{context::FileSystem, dentry, stack, Dentry, Inode},
     vfs::rename::Flags,
@@ -166,7 +166,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
             let dirs = unsafe { (Inode::from_raw(old_dir), Inode::from_raw(new_dir)) };
             // SAFETY: By the function's contract.
             let dentries = unsafe { (Dentry::from_raw(old), Dentry::from_raw(new)) };
-            T::rename(dirs.0, dentries.0, dirs.1, dentries.1, flags)?;
+            let renamed = T::rename(dirs.0, dentries.0, dirs.1, dentries.1, flags)?;
             // The file system says that it does this (`FS_RENAME_DOES_D_MOVE`).
             if flags.is_exchange() {
                 // SAFETY: Both dentries and directories are locked for it.
@@ -174,6 +174,9 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
             } else {
                 // SAFETY: As above.
                 unsafe { bindings::d_move(old, new) };
+            }
+            if renamed == Renamed::Apart {
+                dentries.0.d_drop();
             }
             Ok(0)
         })
@@ -191,9 +194,9 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         from_result(|| {
             // SAFETY: By the function's contract.
             let dir = unsafe { Inode::<F>::from_raw(dir) };
-            let parent = dir.lower().ok_or(crate::errno::EOPNOTSUPP)?;
             // SAFETY: By the function's contract.
-            unsafe { stack::tmpfile::tmpfile(file, parent, mode, |path| T::tmpfile(dir, path)) }?;
+            let file = unsafe { stack::tmpfile::Tmpfile::from_raw(file, mode) };
+            T::tmpfile(dir, file)?;
             Ok(0)
         })
     }

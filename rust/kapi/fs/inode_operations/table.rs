@@ -14,7 +14,7 @@ use kernel::{
     uaccess::{UserPtr, UserSlice},
 };
 
-use super::{attributes, Operations};
+use super::{attributes, partly_stacked, Operations};
 use crate::fs::{context::FileSystem, dentry, stack, Dentry, Inode};
 
 /// Makes the C table for `T`.
@@ -90,18 +90,20 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         } else {
             None
         },
-        fileattr_get: if T::STACKED {
+        fileattr_get: if T::STACKED || T::PARTLY_STACKED {
             Some(stack::attributes::fileattr_get)
         } else {
             None
         },
-        fileattr_set: if T::STACKED {
+        fileattr_set: if T::STACKED || T::PARTLY_STACKED {
             Some(stack::attributes::fileattr_set)
         } else {
             None
         },
         get_acl: if T::STACKED {
             Some(stack::xattr::get_acl)
+        } else if T::PARTLY_STACKED {
+            Some(Self::partly_get_acl)
         } else if T::HAS_GET_ACL {
             Some(Self::get_acl)
         } else {
@@ -121,6 +123,8 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         },
         listxattr: if T::STACKED {
             Some(stack::xattr::listxattr)
+        } else if T::PARTLY_STACKED {
+            Some(Self::partly_listxattr)
         } else if T::HAS_LISTXATTR {
             Some(Self::listxattr)
         } else {
@@ -128,6 +132,8 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         },
         permission: if T::STACKED {
             Some(stack::attributes::permission)
+        } else if T::PARTLY_STACKED {
+            Some(partly_stacked::permission)
         } else if T::READ_ONLY {
             Some(Self::read_only_permission)
         } else {
@@ -135,6 +141,8 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         },
         set_acl: if T::STACKED {
             Some(stack::xattr::set_acl)
+        } else if T::PARTLY_STACKED {
+            Some(Self::partly_set_acl)
         } else if T::HAS_SET_ACL {
             Some(Self::set_acl)
         } else {
@@ -142,6 +150,8 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         },
         setattr: if T::STACKED {
             Some(stack::attributes::setattr)
+        } else if T::PARTLY_STACKED {
+            Some(Self::partly_setattr)
         } else if T::READ_ONLY {
             Some(Self::read_only_setattr)
         } else if T::HAS_SETATTR {

@@ -4,28 +4,76 @@
 //!
 //! C header: [`include/linux/backing-file.h`](srctree/include/linux/backing-file.h)
 
+use core::marker::PhantomData;
+
 use hmdfs_bindings as bindings;
 use kernel::{
     error::{from_err_ptr, to_result},
     prelude::*,
+    sync::aref::ARef,
     types::ScopeGuard,
 };
 
 use super::file::attach;
 use crate::{
-    fs::{context::FileSystem, inode},
+    fs::{context::FileSystem, inode, Dentry, Inode},
     vfs::{self, modify::WriteAccess},
 };
+
+/// A file without a name that is to be made and opened; see
+/// [`Operations::tmpfile`](crate::fs::inode_operations::Operations::tmpfile).
+///
+/// # Invariants
+///
+/// `file` is being opened by the VFS, which has called `tmpfile` with it.
+pub struct Tmpfile<'a, F: FileSystem> {
+    file: *mut bindings::file,
+    mode: u16,
+    _dir: PhantomData<&'a Inode<F>>,
+}
+
+/// Proof that a [`Tmpfile`] was opened.
+pub struct Opened(());
+
+impl<F: FileSystem> Tmpfile<'_, F> {
+    /// # Safety
+    ///
+    /// `file` must be what the VFS gave to `tmpfile`.
+    pub(in crate::fs) unsafe fn from_raw(file: *mut bindings::file, mode: u16) -> Self {
+        // INVARIANT: By the function's contract.
+        Self {
+            file,
+            mode,
+            _dir: PhantomData,
+        }
+    }
+
+    /// The directory that it is to be made in.
+    pub fn parent(&self) -> ARef<Dentry<F>> {
+        // SAFETY: A file that is being opened has a dentry of its file system.
+        unsafe { Dentry::<F>::from_raw(bindings::file_dentry(self.file)) }.parent()
+    }
+
+    /// Makes it in the lower directory `parent`. `make` gives the inode that stands on the lower
+    /// file.
+    pub fn make(
+        self,
+        parent: &vfs::Path,
+        make: impl FnOnce(vfs::Path) -> Result<inode::Ref<F>>,
+    ) -> Result<Opened> {
+        // SAFETY: By the type invariant.
+        unsafe { tmpfile(self.file, parent, self.mode, make) }?;
+        Ok(Opened(()))
+    }
+}
 
 /// Makes a file without a name in the lower directory `parent`, and opens it as `file`;
 /// C: `inode_operations.tmpfile`.
 ///
-/// `make` gives the inode that stands on the lower file.
-///
 /// # Safety
 ///
-/// The VFS has called `tmpfile` with `file`, in a directory that stands on `parent`.
-pub(in crate::fs) unsafe fn tmpfile<F: FileSystem>(
+/// The VFS has called `tmpfile` with `file`.
+unsafe fn tmpfile<F: FileSystem>(
     file: *mut bindings::file,
     parent: &vfs::Path,
     mode: u16,

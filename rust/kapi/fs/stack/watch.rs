@@ -19,6 +19,7 @@ use hmdfs_bindings as bindings;
 use kernel::{
     error::{from_err_ptr, to_result},
     prelude::*,
+    sync::atomic::Relaxed,
 };
 
 use super::{copy_attributes, Stacked};
@@ -194,7 +195,7 @@ unsafe extern "C" fn handle_event(
 ///
 /// `inode` must be a hashed inode of ours.
 unsafe extern "C" fn test(inode: *mut bindings::inode, lower: *mut c_void) -> c_int {
-    // SAFETY: By the function's contract; the field is set before the inode is published.
-    let stands_on = unsafe { (&raw const (*inode.cast::<Stacked>()).inode).read_volatile() };
+    // SAFETY: By the function's contract.
+    let stands_on = unsafe { (*inode.cast::<Stacked>()).inode.load(Relaxed) };
     ptr::eq(stands_on.cast(), lower).into()
 }
