@@ -9,22 +9,20 @@
 //! What a dentry stands for may have another name on its device. Whatever is to be
 //! done there under the real name begins with [`lookup::find`].
 //!
-//! A merged directory is made of the directories that existed when it was looked up,
-//! and stays the same inode as long as a new lookup finds the same ones. When a device
-//! comes or goes, every name of the view is looked up again before it is used.
+//! A merged directory is made of the directories that existed when it was looked up
+//! last, see [`parts`]. When a device comes or goes, every name of the view is looked
+//! up again before it is used.
 
 use hmdfs_kapi::{
     errno::{EPROTO, ESTALE},
     fs::{
-        dentry::{InLookup, Intent, Spliced},
-        inode::{Attributes, Found},
-        inode_operations::{Operations, Query},
+        dentry::{InLookup, Instantiated, Intent, Negative, Spliced},
+        inode::Found,
+        inode_operations::{Operations, Query, Renamed, Tmpfile, TmpfileOpened},
         SuperBlock,
     },
-    vfs::{self, Entry},
+    vfs::{self, rename::Flags, AclType, Changes, Entry},
 };
-use hmdfs_model::names::is_decorated;
-use hmdfs_proto::Handle;
 use kernel::{
     prelude::*,
     sync::{
@@ -37,10 +35,9 @@ use crate::{
     local,
     mount::{Hmdfs, Mount},
     node::{Dentry, Inode, InodeRef, Key, Node},
-    peer::Peer,
     remote::{
         compound::request,
-        directory::{root_of, Child, ROOT_OPERATIONS},
+        directory::{root_of, ROOT_OPERATIONS},
         gather::call_all,
         inode,
     },
@@ -48,96 +45,30 @@ use crate::{
     view,
 };
 
+mod attributes;
+mod change;
 mod listing;
 mod lookup;
+mod parents;
+mod parts;
+mod refresh;
+mod rename;
+mod rename_directory;
+mod rmdir;
+mod siblings;
 mod snapshot;
+mod statfs;
+mod sync;
 
+pub(crate) use attributes::{getxattr, setxattr};
 use lookup::{find, Meaning};
+pub(crate) use parts::Directory;
+use parts::{Part, Parts};
+use rename::Renaming;
+pub(crate) use statfs::statfs;
 
 /// Number of the next merged directory.
 static NEXT: Atomic<u64> = Atomic::new(1);
-
-/// A directory that several devices have.
-pub(crate) struct Directory {
-    /// The directory of each, in the order of the devices; never empty.
-    parts: KVec<Part>,
-}
-
-/// One device's directory.
-pub(crate) enum Part {
-    /// Of this device.
-    Local(vfs::Path),
-    /// Of a peer.
-    Remote(Arc<Peer>, KBox<Child>),
-}
-
-impl Directory {
-    /// The directory of the device with this number, if a file of that device which is shown as
-    /// `name` has that very name there.
-    pub(crate) fn handle_by_name(&self, device: u32, name: &[u8]) -> Option<Handle> {
-        if is_decorated(name) {
-            return None;
-        }
-        self.parts.iter().find_map(|part| match part {
-            Part::Remote(peer, child) if peer.number() == device => Some(child.handle),
-            _ => None,
-        })
-    }
-
-    /// Whether these are its parts, in this order.
-    fn is_made_of(&self, parts: &[Part]) -> bool {
-        self.parts.len() == parts.len()
-            && self.parts.iter().zip(parts).all(|pair| match pair {
-                (Part::Local(one), Part::Local(other)) => one.is_same(other),
-                (Part::Remote(one, known), Part::Remote(other, found)) => {
-                    Arc::ptr_eq(one, other) && known.handle == found.handle
-                }
-                _ => false,
-            })
-    }
-
-    fn local(&self) -> Option<&vfs::Path> {
-        self.parts.iter().find_map(|part| match part {
-            Part::Local(path) => Some(path),
-            Part::Remote(..) => None,
-        })
-    }
-
-    /// This device's directory, if no other device has one.
-    fn only_local(&self) -> Option<&vfs::Path> {
-        match &*self.parts {
-            [Part::Local(path)] => Some(path),
-            _ => None,
-        }
-    }
-
-    /// Makes a dentry stand on what its name is in the exported tree, if that is `file` or,
-    /// without one, nothing.
-    fn stand_if_same(
-        &self,
-        name: &[u8],
-        dentry: &Dentry,
-        file: Option<&vfs::Path>,
-    ) -> Result<bool> {
-        let parent = self.local().ok_or(EIO)?;
-        let entry = parent.lookup_entry(name)?;
-        let same = is_entry_of(&entry, file);
-        if same {
-            dentry.set_lower(parent, name, &entry)?;
-            if let Some(inode) = dentry.inode() {
-                inode.copy_lower_attributes();
-            }
-        }
-        Ok(same)
-    }
-
-    fn remote(&self) -> impl Iterator<Item = (&Arc<Peer>, &Child)> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Local(_) => None,
-            Part::Remote(peer, child) => Some((peer, &**child)),
-        })
-    }
-}
 
 /// Whether an entry of the exported tree is `file`, or nothing if that is none.
 fn is_entry_of(entry: &Entry, file: Option<&vfs::Path>) -> bool {
@@ -149,26 +80,21 @@ fn is_entry_of(entry: &Entry, file: Option<&vfs::Path>) -> bool {
 }
 
 /// Makes the inode of a merged directory.
-fn iget(sb: &SuperBlock<Hmdfs>, parts: KVec<Part>) -> Result<InodeRef> {
-    let attributes = match parts.first() {
-        Some(Part::Local(path)) => local::attributes(path)?,
-        Some(Part::Remote(_, child)) => inode::vfs_attributes(&child.attributes),
-        None => return Err(ENOENT),
-    };
+fn iget(sb: &SuperBlock<Hmdfs>, parts: Arc<Parts>) -> Result<InodeRef> {
+    let attributes = parts.attributes()?;
+    let local = parts.local().cloned();
     let key = Key::Merge(NEXT.fetch_add(1, Relaxed));
-    let directory = Directory { parts };
-    let is_alone = directory.only_local().is_some();
-    let node = Node::Merge(directory);
+    let is_alone = parts.only_local().is_some();
+    let node = Node::Merge(Directory::new(parts)?);
     match sb.iget5_locked(key.hash(), key.hash(), key, node)? {
         // The number was never used before.
         Found::Existing(_) => Err(ESTALE.into()),
         Found::New(new) => {
             new.set_type(0o040_000 | attributes.mode & 0o7777, 0, (0, 0));
-            new.set_attributes(&Attributes {
-                // The link count of one stands for "not known" with directories.
-                nlink: 1,
-                ..attributes
-            });
+            if let Some(path) = local {
+                new.gain_lower(path);
+            }
+            new.set_attributes(&attributes);
             new.set_alone(is_alone);
             // Also where nobody else can have it now, another device may get the parent directory.
             new.set_time(Validity::NONE.as_time());
@@ -184,13 +110,14 @@ pub(crate) fn root(mount: &Mount, sb: &SuperBlock<Hmdfs>) -> Result<InodeRef> {
     iget(sb, root_parts(mount)?)
 }
 
-/// Whether `merge_view` consists of what it would be made of now.
-pub(crate) fn root_is_current(mount: &Mount, root: &Directory) -> Result<bool> {
-    Ok(root.is_made_of(&root_parts(mount)?))
+/// Has `merge_view` consist of what it is made of now; false when it is another directory.
+pub(crate) fn refresh_root(mount: &Mount, inode: &Inode, root: &Directory) -> Result<bool> {
+    root.take(inode, root_parts(mount)?)
 }
 
-fn root_parts(mount: &Mount) -> Result<KVec<Part>> {
+fn root_parts(mount: &Mount) -> Result<Arc<Parts>> {
     let operations = ROOT_OPERATIONS;
+    let generation = mount.peers.generation();
     let question = mount.ask();
     let mut parts = KVec::new();
     if let Some(share) = mount.share() {
@@ -205,14 +132,13 @@ fn root_parts(mount: &Mount) -> Result<KVec<Part>> {
     for (peer, reply) in peers.into_iter().zip(call_all(requests)?) {
         let child = reply.and_then(|reply| root_of(&reply, &operations, question));
         match child {
-            Ok(child) => parts.push(
-                Part::Remote(peer, KBox::new(child, GFP_KERNEL)?),
-                GFP_KERNEL,
-            )?,
+            Ok(child) => {
+                parts.push(Part::Remote(peer, Arc::new(child, GFP_KERNEL)?), GFP_KERNEL)?
+            }
             Err(error) => pr_debug!("a device is not in the merged view: {error:?}\n"),
         }
     }
-    Ok(parts)
+    Parts::new(parts, generation)
 }
 
 /// Whether `name` in the merged directory `dir` still means what `dentry` says.
@@ -223,17 +149,18 @@ pub(crate) fn revalidate(
     dentry: &Dentry,
     intent: Intent,
 ) -> Result<bool> {
-    let directory = of(dir)?;
+    let directory = &*of(dir)?.parts();
     let known = dentry.inode();
-    if directory.only_local().is_some() {
+    let was_shared = match known.map(Inode::data) {
+        Some(Node::Merge(merged)) => merged.parts().only_local().is_none(),
+        _ => false,
+    };
+    // A directory that others had, too, is found again without them, below.
+    if directory.only_local().is_some() && !was_shared {
         let Some(known) = known else {
             return directory.stand_if_same(bytes, dentry, None);
         };
-        let file = match known.data() {
-            Node::Merge(merged) => merged.only_local(),
-            _ => known.lower(),
-        };
-        return match file {
+        return match known.lower() {
             Some(file) => directory.stand_if_same(bytes, dentry, Some(file)),
             None => Ok(false),
         };
@@ -258,7 +185,7 @@ pub(crate) fn revalidate(
         (known, known.map(Inode::data), directory.local())
     {
         let is_fresh = !intent.must_ask() && view::is_fresh(mount, inode.time(), intent);
-        if is_fresh && directory.stand_if_same(bytes, dentry, merged.local())? {
+        if is_fresh && directory.stand_if_same(bytes, dentry, merged.parts().local())? {
             // What has changed about the name here was something else.
             return Ok(true);
         }
@@ -286,10 +213,10 @@ pub(crate) fn revalidate(
             same
         }
         (Some(Meaning::Directory(parts)), Node::Merge(merged)) => {
-            let same = merged.is_made_of(&parts);
+            let same = merged.take(known, parts)?;
             if same && directory.local().is_some() {
                 known.set_time(validity.as_time());
-                return directory.stand_if_same(bytes, dentry, merged.local());
+                return directory.stand_if_same(bytes, dentry, merged.parts().local());
             }
             same
         }
@@ -302,7 +229,7 @@ pub(crate) fn revalidate(
 }
 
 /// Makes the dentry of a file of this device stand on the name in the exported tree.
-fn stand_on(directory: &Directory, name: &[u8], dentry: &Dentry, path: vfs::Path) -> Result {
+fn stand_on(directory: &Parts, name: &[u8], dentry: &Dentry, path: vfs::Path) -> Result {
     let parent = directory.local().ok_or(EIO)?;
     dentry.set_lower(parent, name, &Entry::from(path))
 }
@@ -310,6 +237,7 @@ fn stand_on(directory: &Directory, name: &[u8], dentry: &Dentry, path: vfs::Path
 /// Looks up a name where only this device has the directory: nobody else is asked, nor ever about
 /// what is below it.
 fn lookup_local(
+    mount: &Mount,
     sb: &SuperBlock<Hmdfs>,
     parent: &vfs::Path,
     dentry: InLookup<'_, Hmdfs>,
@@ -318,8 +246,9 @@ fn lookup_local(
     let inode = match entry.path() {
         Some(path) if path.is_dir() => {
             let mut parts = KVec::new();
+            let generation = mount.peers.generation();
             parts.push(Part::Local(path), GFP_KERNEL)?;
-            Some(iget(sb, parts)?)
+            Some(iget(sb, Parts::new(parts, generation)?)?)
         }
         Some(path) => Some(local::iget(sb, path)?),
         None => None,
@@ -340,14 +269,14 @@ fn of(inode: &Inode) -> Result<&Directory> {
 
 #[vtable]
 impl Operations<Hmdfs> for MergeOps {
-    const READ_ONLY: bool = true;
+    const PARTLY_STACKED: bool = true;
 
     fn lookup(dir: &Inode, dentry: InLookup<'_, Hmdfs>) -> Result<Spliced<Hmdfs>> {
         let sb = dir.super_block();
         let mount = sb.data();
-        let directory = of(dir)?;
+        let directory = &*refresh::current(&mount, dir, &dentry.parent())?;
         if let Some(parent) = directory.only_local() {
-            return lookup_local(sb, parent, dentry);
+            return lookup_local(&mount, sb, parent, dentry);
         }
         let validity = mount.ask().validity.as_time();
         match find(&mount, directory, dentry.name().as_bytes())? {
@@ -365,7 +294,7 @@ impl Operations<Hmdfs> for MergeOps {
                     return dentry.splice_alias(Some(inode), validity);
                 };
                 let entry = parent.lookup_entry(dentry.name().as_bytes())?;
-                if !is_entry_of(&entry, of(&inode)?.local()) {
+                if !is_entry_of(&entry, of(&inode)?.parts().local()) {
                     // Somebody has just changed it.
                     return Err(ESTALE.into());
                 }
@@ -377,17 +306,81 @@ impl Operations<Hmdfs> for MergeOps {
         }
     }
 
-    fn getattr(inode: &Inode, _query: Query) -> Result {
-        match of(inode)?.parts.first() {
-            Some(Part::Local(path)) => {
-                inode.set_attributes(&Attributes {
-                    nlink: 1,
-                    ..local::attributes(path)?
-                });
-                Ok(())
-            }
-            // As fresh as the directory itself.
-            _ => Ok(()),
-        }
+    fn create(
+        dir: &Inode,
+        dentry: Negative<'_, Hmdfs>,
+        mode: u16,
+        exclusive: bool,
+    ) -> Result<Instantiated> {
+        change::create(dir, dentry, mode, exclusive)
+    }
+
+    fn mkdir(dir: &Inode, dentry: Negative<'_, Hmdfs>, mode: u16) -> Result<Spliced<Hmdfs>> {
+        change::mkdir(dir, dentry, mode)
+    }
+
+    fn mknod(
+        dir: &Inode,
+        dentry: Negative<'_, Hmdfs>,
+        mode: u16,
+        device: u32,
+    ) -> Result<Instantiated> {
+        change::mknod(dir, dentry, mode, device)
+    }
+
+    fn symlink(dir: &Inode, dentry: Negative<'_, Hmdfs>, target: &CStr) -> Result<Instantiated> {
+        change::symlink(dir, dentry, target)
+    }
+
+    fn tmpfile(dir: &Inode, file: Tmpfile<'_, Hmdfs>) -> Result<TmpfileOpened> {
+        change::tmpfile(dir, file)
+    }
+
+    fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Result<Instantiated> {
+        change::link(file, dir, dentry)
+    }
+
+    fn unlink(dir: &Inode, dentry: &Dentry) -> Result {
+        change::unlink(dir, dentry)
+    }
+
+    fn rmdir(dir: &Inode, dentry: &Dentry) -> Result {
+        rmdir::rmdir(dir, dentry)
+    }
+
+    fn rename(
+        old_dir: &Inode,
+        old: &Dentry,
+        new_dir: &Inode,
+        new: &Dentry,
+        flags: Flags,
+    ) -> Result<Renamed> {
+        rename::rename(&Renaming {
+            old_dir,
+            old,
+            new_dir,
+            new,
+            flags,
+        })
+    }
+
+    fn getattr(inode: &Inode, query: Query) -> Result {
+        attributes::getattr(inode, query)
+    }
+
+    fn setattr(inode: &Inode, changes: &Changes) -> Result {
+        attributes::setattr(inode, changes)
+    }
+
+    fn listxattr(inode: &Inode, list: &mut [u8]) -> Result<usize> {
+        attributes::listxattr(inode, list)
+    }
+
+    fn get_acl(inode: &Inode, acl_type: AclType) -> Result<Option<KVVec<u8>>> {
+        attributes::get_acl(inode, acl_type)
+    }
+
+    fn set_acl(inode: &Inode, acl_type: AclType, acl: Option<&[u8]>) -> Result {
+        attributes::set_acl(inode, acl_type, acl)
     }
 }

@@ -20,7 +20,6 @@ use hmdfs_kapi::{
     vfs::{self, StatFs, XattrMode},
 };
 use hmdfs_model::names::Directories;
-use hmdfs_proto::Operation;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -34,14 +33,10 @@ use kernel::{
 };
 
 use crate::{
-    control, local,
+    control, local, merge,
     node::{Inode, InodeRef, Node},
     peer::{call::DEADLINE, Peers},
-    remote::{
-        self,
-        compound::{self, Outcomes},
-        extended,
-    },
+    remote::{self, extended},
     validity::Validity,
     view::{self, DentryOps, View},
 };
@@ -325,6 +320,7 @@ impl fs::FileSystem for Hmdfs {
     fn getxattr(inode: &Inode, name: &CStr, value: &mut [u8]) -> Result<usize> {
         match inode.data() {
             Node::Remote(node) => extended::getxattr(node, name, value),
+            Node::Merge(_) => merge::getxattr(inode, name, value),
             _ => Err(EOPNOTSUPP.into()),
         }
     }
@@ -332,28 +328,15 @@ impl fs::FileSystem for Hmdfs {
     fn setxattr(inode: &Inode, name: &CStr, value: Option<&[u8]>, mode: XattrMode) -> Result {
         match inode.data() {
             Node::Remote(node) => extended::setxattr(inode, node, name, value, mode),
+            Node::Merge(_) => merge::setxattr(inode, name, value, mode),
             _ => Err(EOPNOTSUPP.into()),
         }
     }
 
     fn statfs(inode: &Inode) -> Result<StatFs> {
         match inode.data() {
-            Node::Remote(node) => {
-                let operations = [Operation::File(node.handle()), Operation::StatFileSystem];
-                let reply = compound::call(node.peer(), &operations, 0)?;
-                let mut outcomes = Outcomes::new(&reply, &operations)?;
-                outcomes.done()?;
-                let stat = outcomes.file_system()?;
-                Ok(StatFs {
-                    block_size: stat.block_size,
-                    blocks: stat.blocks,
-                    blocks_free: stat.blocks_free,
-                    blocks_available: stat.blocks_available,
-                    files: stat.files,
-                    files_free: stat.files_free,
-                    name_max: stat.name_max,
-                })
-            }
+            Node::Remote(node) => remote::statfs::statfs(node),
+            Node::Merge(_) => merge::statfs(inode),
             _ => match inode.super_block().data().share() {
                 Some(share) => share.root.statfs(),
                 None => Ok(StatFs {

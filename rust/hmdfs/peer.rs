@@ -220,6 +220,11 @@ impl Peer {
         &self.replay
     }
 
+    /// Whether something may have to be brought to stable storage there.
+    pub(crate) fn is_unsynced(&self) -> bool {
+        self.unsynced.load(Relaxed) != 0
+    }
+
     /// Something was changed there in this epoch of the peer, which may not be on stable storage.
     pub(crate) fn set_unsynced(&self, epoch: u64) {
         // What was changed before counts.

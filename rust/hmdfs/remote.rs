@@ -22,6 +22,7 @@ pub(crate) mod names;
 mod open;
 pub(crate) mod set;
 mod space;
+pub(crate) mod statfs;
 mod symlink;
 pub(crate) mod write;
 

@@ -78,16 +78,19 @@ fn view_of(inode: &Inode) -> Result<View> {
 
 /// Whether a name in a view's directory still means what `dentry` says.
 fn revalidate(mount: &Mount, view: View, name: &[u8], dentry: &Dentry) -> Result<bool> {
-    Ok(match (view, dentry.inode().map(Inode::data)) {
-        (View::Root, Some(Node::Merge(root))) => {
+    let Some(inode) = dentry.inode() else {
+        return Ok(false);
+    };
+    Ok(match (view, inode.data()) {
+        (View::Root, Node::Merge(root)) => {
             let generation = mount.peers.generation();
-            let valid = merge::root_is_current(mount, root)?;
+            let valid = merge::refresh_root(mount, inode, root)?;
             if valid {
                 dentry.set_time(Validity::generation(generation).as_time());
             }
             valid
         }
-        (View::Devices, Some(Node::Remote(node))) => {
+        (View::Devices, Node::Remote(node)) => {
             let generation = mount.peers.generation();
             let same = |peer: &Arc<Peer>| Arc::ptr_eq(peer, node.peer());
             match mount.peers.by_name(name).filter(same) {
@@ -100,7 +103,7 @@ fn revalidate(mount: &Mount, view: View, name: &[u8], dentry: &Dentry) -> Result
                 None => false,
             }
         }
-        (View::Devices, Some(Node::Local(_))) => true,
+        (View::Devices, Node::Local(_)) => true,
         _ => false,
     })
 }

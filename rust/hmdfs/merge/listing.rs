@@ -16,8 +16,11 @@ use kernel::{
     sync::{Arc, ArcBorrow, Mutex},
 };
 
-use super::{of, snapshot::Snapshot, MergeOps};
-use crate::{mount::Hmdfs, node::Inode};
+use super::{refresh, snapshot::Snapshot, sync, MergeOps};
+use crate::{
+    mount::Hmdfs,
+    node::{Dentry, Inode},
+};
 
 /// An open merged directory.
 #[pin_data]
@@ -42,13 +45,14 @@ enum Source {
 }
 
 impl Source {
-    fn begin(inode: &Inode) -> Result<Self> {
-        let directory = of(inode)?;
-        if directory.only_local().is_some() {
+    /// `has_local` says whether this device's directory was open from the beginning.
+    fn begin(inode: &Inode, dentry: &Dentry, has_local: bool) -> Result<Self> {
+        let mount = inode.super_block().data();
+        let parts = refresh::current(&mount, inode, dentry)?;
+        if has_local && parts.only_local().is_some() {
             return Ok(Source::Local);
         }
-        let mount = inode.super_block().data();
-        Snapshot::collect(&mount, directory).map(Source::Snapshot)
+        Snapshot::collect(&mount, &parts).map(Source::Snapshot)
     }
 }
 
@@ -56,7 +60,7 @@ impl DirectoryOperations<Hmdfs> for MergeOps {
     type Private = Arc<Listing>;
 
     fn open(inode: &Inode, _file: &File<Hmdfs>) -> Result<Arc<Listing>> {
-        let local = match of(inode)?.local() {
+        let local = match inode.lower() {
             Some(path) => Some(DirectoryFile::open(path, &*prepare_creds()?)?),
             None => None,
         };
@@ -86,7 +90,10 @@ impl DirectoryOperations<Hmdfs> for MergeOps {
         }
         let source = match &mut open.source {
             Some(source) => source,
-            none => none.insert(Source::begin(inode)?),
+            none => {
+                let has_local = open.local.is_some();
+                none.insert(Source::begin(inode, context.dentry(), has_local)?)
+            }
         };
         let snapshot = match source {
             Source::Local => {
@@ -110,11 +117,7 @@ impl DirectoryOperations<Hmdfs> for MergeOps {
         }
     }
 
-    fn fsync(_inode: &Inode, listing: ArcBorrow<'_, Listing>, _data_only: bool) -> Result {
-        // What other devices have in it is stored by the changes themselves.
-        match &listing.open.lock().local {
-            Some(local) => local.fsync(),
-            None => Ok(()),
-        }
+    fn fsync(inode: &Inode, listing: ArcBorrow<'_, Listing>, data_only: bool) -> Result {
+        sync::fsync(inode, listing.open.lock().local.as_ref(), data_only)
     }
 }

@@ -4,15 +4,22 @@
 //!
 //! The rules are those of [`hmdfs_model::names`]. Each device is asked for the few
 //! real names that decide, all at once; one that does not answer has none of them.
+//! Where none answers, there is nothing to be said about any name.
 
-use hmdfs_kapi::vfs;
+use hmdfs_kapi::{
+    errno::{ENOTCONN, ESTALE},
+    vfs,
+};
 use hmdfs_model::names::{
     resolve, Answer, Directories, Holder, Incomplete, Kind, RealNames, Role, Suffix, Text,
 };
 use hmdfs_proto::Name;
 use kernel::{prelude::*, sync::Arc};
 
-use super::{snapshot::Snapshot, Directory, Part};
+use super::{
+    parts::{Part, Parts},
+    snapshot::Snapshot,
+};
 use crate::{
     link::{Reply, Request},
     mount::{Mount, Question},
@@ -32,19 +39,53 @@ pub(super) enum Meaning {
     /// A file of this device. Its real name is the one that is shown.
     Local(vfs::Path),
     /// A file of another device.
-    Remote(Arc<Peer>, KBox<Child>),
+    Remote(Arc<Peer>, Arc<Child>),
     /// The directories of these devices.
-    Directory(KVec<Part>),
+    Directory(Arc<Parts>),
 }
 
 /// Finds what the name `shown` stands for in a merged directory; `None` for nothing.
 ///
 /// No message is sent when this device decides alone. May sleep.
-pub(super) fn find(mount: &Mount, directory: &Directory, shown: &[u8]) -> Result<Option<Meaning>> {
+pub(super) fn find(mount: &Mount, directory: &Parts, shown: &[u8]) -> Result<Option<Meaning>> {
+    find_real(mount, directory, shown, &mut KVec::new())
+}
+
+/// As [`find`]; puts the real name into `real`, which is empty, if that is another one.
+pub(super) fn find_real(
+    mount: &Mount,
+    directory: &Parts,
+    shown: &[u8],
+    real: &mut KVec<u8>,
+) -> Result<Option<Meaning>> {
+    find_with(mount, directory, shown, real, false)
+}
+
+/// As [`find_real`], but fails when any device does not answer. One that refuses to tell shows
+/// nothing.
+pub(super) fn find_on_all(
+    mount: &Mount,
+    directory: &Parts,
+    shown: &[u8],
+    real: &mut KVec<u8>,
+) -> Result<Option<Meaning>> {
+    find_with(mount, directory, shown, real, true)
+}
+
+fn find_with(
+    mount: &Mount,
+    directory: &Parts,
+    shown: &[u8],
+    real: &mut KVec<u8>,
+    needs_all: bool,
+) -> Result<Option<Meaning>> {
     name(shown)?;
     let mut asked = Asked {
         directory,
+        generation: mount.peers.generation(),
         lost: KVec::from_elem(false, directory.remote().count(), GFP_KERNEL)?,
+        error: ENOTCONN.into(),
+        needs_all,
         known: KVec::new(),
         wanted: KVec::new(),
     };
@@ -55,6 +96,7 @@ pub(super) fn find(mount: &Mount, directory: &Directory, shown: &[u8]) -> Result
         if mount.directories() == Directories::Rename {
             let mut parts = KVec::new();
             parts.push(Part::Local(path), GFP_KERNEL)?;
+            let parts = Parts::new(parts, asked.generation)?;
             return Ok(Some(Meaning::Directory(parts)));
         }
         // It is a real name, whatever it looks like.
@@ -68,14 +110,18 @@ pub(super) fn find(mount: &Mount, directory: &Directory, shown: &[u8]) -> Result
         }
     };
     match answer {
-        Answer::Nothing => Ok(None),
+        Answer::Nothing => asked.nothing(),
         Answer::Plain => asked.take(mount, shown, None),
-        Answer::Decorated(name, suffix) => asked.take(mount, name.as_bytes(), Some(suffix)),
+        Answer::Decorated(name, suffix) => {
+            real.extend_from_slice(name.as_bytes(), GFP_KERNEL)?;
+            asked.take(mount, name.as_bytes(), Some(suffix))
+        }
         Answer::Shortened => {
             let snapshot = Snapshot::collect(mount, directory)?;
             let Some((name, suffix)) = snapshot.find(shown) else {
                 return Ok(None);
             };
+            real.extend_from_slice(name.as_bytes(), GFP_KERNEL)?;
             asked.want(name.as_bytes());
             asked.ask(mount)?;
             asked.take(mount, name.as_bytes(), suffix)
@@ -85,9 +131,15 @@ pub(super) fn find(mount: &Mount, directory: &Directory, shown: &[u8]) -> Result
 
 /// What devices were asked in a lookup, and what they answered.
 struct Asked<'a> {
-    directory: &'a Directory,
+    directory: &'a Parts,
+    /// That of the set of peers when it began.
+    generation: u64,
     /// Which of the other devices, in their order, failed to answer.
     lost: KVec<bool>,
+    /// Why the last one of these failed.
+    error: Error,
+    /// Whether it is all over when one fails.
+    needs_all: bool,
     known: KVec<Known>,
     /// The names to ask for next.
     wanted: KVec<Text>,
@@ -98,7 +150,7 @@ struct Known {
     name: Text,
     local: Option<vfs::Path>,
     /// In the order of the devices.
-    remote: KVec<Option<KBox<Child>>>,
+    remote: KVec<Option<Arc<Child>>>,
 }
 
 impl Asked<'_> {
@@ -161,6 +213,10 @@ impl Asked<'_> {
                     Ok(child) => child,
                     Err(error) => {
                         pr_debug!("a device did not look up a name: {error:?}\n");
+                        if self.needs_all && error != EACCES && error != ESTALE {
+                            return Err(error);
+                        }
+                        self.error = error;
                         *is_lost = true;
                         None
                     }
@@ -185,6 +241,15 @@ impl Asked<'_> {
     #[inline(never)]
     fn resolve(&mut self, mount: &Mount, shown: &[u8]) -> Result<Answer, Incomplete> {
         resolve(self, shown, mount.directories())
+    }
+
+    /// There is no such name, as far as anybody knows: an error when nobody does, because this
+    /// device has no part of the directory and no other one has answered.
+    fn nothing(&self) -> Result<Option<Meaning>> {
+        if self.directory.local().is_none() && self.lost.iter().all(|&lost| lost) {
+            return Err(self.error);
+        }
+        Ok(None)
     }
 
     /// The other devices that have answered so far.
@@ -220,7 +285,13 @@ impl Asked<'_> {
             Role::of(holder, first, mount.directories()).suffix(holder.device) == suffix
         });
         if parts.iter().all(Part::is_directory) {
-            return Ok((!parts.is_empty()).then_some(Meaning::Directory(parts)));
+            if parts.is_empty() {
+                return Ok(None);
+            }
+            return Ok(Some(Meaning::Directory(Parts::new(
+                parts,
+                self.generation,
+            )?)));
         }
         // A file is never one of several.
         Ok(parts.into_iter().next().map(|part| match part {
@@ -237,11 +308,9 @@ fn answer(
     name: Name<'_>,
     reply: &Reply,
     question: Question,
-) -> Result<Option<KBox<Child>>> {
+) -> Result<Option<Arc<Child>>> {
     let child = found(reply, &find_operations(part.handle, name), question)?;
-    Ok(child
-        .map(|child| KBox::new(child, GFP_KERNEL))
-        .transpose()?)
+    Ok(child.map(|child| Arc::new(child, GFP_KERNEL)).transpose()?)
 }
 
 impl RealNames for Asked<'_> {
@@ -281,12 +350,8 @@ fn kind(is_directory: bool) -> Kind {
 impl Part {
     /// Whose it is, and what.
     fn holder(&self) -> Holder {
-        let device = match self {
-            Part::Local(_) => 0,
-            Part::Remote(peer, _) => peer.number(),
-        };
         Holder {
-            device,
+            device: self.device(),
             kind: kind(self.is_directory()),
         }
     }
@@ -300,7 +365,7 @@ impl Part {
     }
 }
 
-impl Directory {
+impl Parts {
     /// This device's entry of this real name.
     pub(super) fn lookup_local(&self, name: &[u8]) -> Result<Option<vfs::Path>> {
         match self.local().map(|path| path.lookup(name)) {

@@ -8,16 +8,23 @@
 //! and 32 bytes, which are charged to the program that lists.
 
 use hmdfs_kapi::{
-    cred::prepare_creds, errno::EPROTO, fs::directory::EntryType, random::get_random_u64,
-    signal::fatal_signal_pending, sort::sort_by, vfs,
+    cred::prepare_creds,
+    errno::{ENOTCONN, EPROTO},
+    fs::{dentry::jiffies, directory::EntryType},
+    random::get_random_u64,
+    signal::fatal_signal_pending,
+    sort::sort_by,
+    vfs,
 };
 use hmdfs_model::names::{
     list, list_shortened, Entries, Entry, Holder, Item, Kind, Slot, Suffix, Taken, Text, MAX,
 };
 use hmdfs_proto::{Handle, Operation, Outcome};
-use kernel::{alloc::flags::GFP_KERNEL_ACCOUNT, pr_warn_once, prelude::*, sync::Arc};
+use kernel::{
+    alloc::flags::GFP_KERNEL_ACCOUNT, pr_warn_once, prelude::*, sync::Arc, time::msecs_to_jiffies,
+};
 
-use super::Directory;
+use super::Parts;
 use crate::{
     link::Reply,
     mount::Mount,
@@ -31,6 +38,10 @@ use crate::{
 
 /// Most bytes of entries that are asked for at once.
 const CHUNK: u32 = 256 << 10;
+
+/// How long all of a listing may take, in milliseconds. A device that has not told all of its
+/// names then, however many messages it needs, has told none.
+const DEADLINE: u32 = 30_000;
 
 /// Most names of one directory that are taken from one device: what a list may cost has an end,
 /// even if the device's listing has none.
@@ -68,8 +79,9 @@ struct Record {
 }
 
 impl Snapshot {
-    /// Asks all devices of a merged directory. One that fails has no entries. May sleep.
-    pub(super) fn collect(mount: &Mount, directory: &Directory) -> Result<Self> {
+    /// Asks all devices of a merged directory. One that fails has no entries; when all do, that is
+    /// the error. May sleep.
+    pub(super) fn collect(mount: &Mount, directory: &Parts) -> Result<Self> {
         let mut collected = Collected {
             text: KVVec::new(),
             records: KVVec::new(),
@@ -77,7 +89,10 @@ impl Snapshot {
         if let Some(path) = directory.local() {
             collected.add_local(path)?;
         }
-        collected.add_remote(directory)?;
+        let answered = collected.add_remote(directory)?;
+        if directory.local().is_none() {
+            answered?;
+        }
         let Collected { text, records } = &mut collected;
         sort_by(records, |a, b| a.entry(text).order(&b.entry(text)));
 
@@ -102,8 +117,12 @@ impl Snapshot {
 
     /// The name at a place of the list, with its inode number and type. There are none from some
     /// place on.
+    ///
+    /// The list is given from its end, where names with a suffix stand behind those that they are
+    /// made of: who removes all in this order finds each under the name that was listed.
     pub(super) fn get(&self, index: usize) -> Option<(Text, u64, EntryType)> {
-        let shown = self.shown.get(index)?;
+        let last = self.shown.len().checked_sub(1)?;
+        let shown = self.shown.get(last.checked_sub(index)?)?;
         let record = self.collected.record(shown)?;
         let name = record.name(&self.collected.text);
         let text = shown.item(record).shown(name);
@@ -232,9 +251,11 @@ impl Collected {
         Ok(())
     }
 
-    /// Adds the entries of the other devices.
-    fn add_remote(&mut self, directory: &Directory) -> Result {
+    /// Adds the entries of the other devices; the inner result is an error when none has answered.
+    fn add_remote(&mut self, directory: &Parts) -> Result<Result> {
         let mut active = KVec::new();
+        let mut answered = Err(ENOTCONN.into());
+        let begin = jiffies();
         for (peer, child) in directory.remote() {
             active.push(Progress::new(peer, child.handle), GFP_KERNEL)?;
         }
@@ -249,21 +270,30 @@ impl Collected {
             }
             let mut next = KVec::with_capacity(active.len(), GFP_KERNEL)?;
             for (mut progress, reply) in active.into_iter().zip(call_all(requests)?) {
-                match reply.and_then(|reply| self.take(&mut progress, &reply)) {
-                    Ok(true) => next.push(progress, GFP_KERNEL)?,
-                    Ok(false) => {}
-                    Err(error) if error == ENOMEM => return Err(error),
-                    Err(error) => {
-                        pr_debug!("a device did not list its directory: {error:?}\n");
-                        // All of its names or none: the others' depend on them.
-                        let device = progress.peer.number();
-                        self.records.retain(|record| record.device != device);
+                let taken = reply.and_then(|reply| self.take(&mut progress, &reply));
+                let is_late = jiffies().wrapping_sub(begin) > msecs_to_jiffies(DEADLINE) as usize;
+                match taken {
+                    Ok(true) if is_late => {
+                        answered = answered.or(Err(self.forget(&progress, ETIMEDOUT)));
                     }
+                    Ok(true) => next.push(progress, GFP_KERNEL)?,
+                    Ok(false) => answered = Ok(()),
+                    Err(error) if error == ENOMEM => return Err(error),
+                    Err(error) => answered = answered.or(Err(self.forget(&progress, error))),
                 }
             }
             active = next;
         }
-        Ok(())
+        Ok(answered)
+    }
+
+    /// Takes back what a device has listed that failed to list the rest: all of its names or
+    /// none, for the others' depend on them. Gives the error.
+    fn forget(&mut self, progress: &Progress, error: Error) -> Error {
+        pr_debug!("a device did not list its directory: {error:?}\n");
+        let device = progress.peer.number();
+        self.records.retain(|record| record.device != device);
+        error
     }
 
     /// Takes the entries of a reply; whether there are more.

@@ -66,9 +66,9 @@ impl Operations<Hmdfs> for FileOps {
         let name = dentry.name();
         let directory = parent.inode().and_then(|dir| match dir.data() {
             AnyNode::Remote(directory) => Some(directory.handle()),
-            AnyNode::Merge(directory) => {
-                directory.handle_by_name(node.peer().number(), name.as_bytes())
-            }
+            AnyNode::Merge(directory) => directory
+                .parts()
+                .handle_by_name(node.peer().number(), name.as_bytes()),
             _ => None,
         });
         let question = match (directory, Name::new(name.as_bytes())) {

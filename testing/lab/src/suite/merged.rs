@@ -4,13 +4,14 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{ensure, Result};
 
 use crate::fleet::{Fleet, Plan};
 use crate::suite::support::{fails, holds, same};
-use crate::suite::{remote, tests, Group};
+use crate::suite::{tests, Group};
 use crate::tree;
 
 /// Three devices that have some names in common.
@@ -24,7 +25,7 @@ pub const GROUP: Group = Group {
         what_is_listed_is_found,
         what_is_not_listed_is_missing,
         follows_changes,
-        cannot_be_written,
+        others_files_cannot_be_changed_without_permission,
     ],
 };
 
@@ -138,6 +139,24 @@ fn follows_changes(fleet: &mut Fleet) -> Result<()> {
     )
 }
 
-fn cannot_be_written(fleet: &mut Fleet) -> Result<()> {
-    remote::refuses_changes(&fleet.device("laptop")?.merged())
+fn others_files_cannot_be_changed_without_permission(fleet: &mut Fleet) -> Result<()> {
+    let merged = fleet.device("laptop")?.merged();
+    let file = merged.join("sizes/4096");
+    for (what, result) in [
+        (
+            "open for writing",
+            File::options().write(true).open(&file).map(drop),
+        ),
+        ("unlink", fs::remove_file(&file)),
+        ("rename", fs::rename(&file, merged.join("sizes/other"))),
+        ("rename over", fs::rename(&file, merged.join("sizes/1"))),
+        ("link", fs::hard_link(&file, merged.join("sizes/other"))),
+        (
+            "chmod",
+            fs::set_permissions(&file, PermissionsExt::from_mode(0o600)),
+        ),
+    ] {
+        fails(what, result, libc::EROFS)?;
+    }
+    holds(&file, &[4; 4096])
 }

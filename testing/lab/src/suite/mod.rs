@@ -16,6 +16,9 @@ mod lies;
 mod local;
 mod locks;
 mod merged;
+mod merged_changing;
+mod merged_directories;
+mod merged_making;
 mod module;
 mod mount_sources;
 mod mounting;
@@ -92,6 +95,9 @@ pub fn groups() -> Vec<Group> {
         exercise::GROUP,
         own::GROUP,
         merged::GROUP,
+        merged_making::GROUP,
+        merged_changing::GROUP,
+        merged_directories::GROUP,
         names::GROUP,
         names::changes::GROUP,
         policy::GROUP,

@@ -106,7 +106,7 @@ fn a_missing_name_is_enoent(fleet: &mut Fleet) -> Result<()> {
 }
 
 /// Every change that a program may try, on a file, a directory and a link of `view`.
-pub fn refuses_changes(view: &Path) -> Result<()> {
+fn refuses_changes(view: &Path) -> Result<()> {
     let file = view.join("sizes/4096");
     let write = |options: &mut OpenOptions| options.open(&file).map(drop);
     let mut attempts: Vec<(&str, io::Result<()>)> = vec![
