@@ -55,6 +55,7 @@ mod refresh;
 mod rename;
 mod rename_directory;
 mod rmdir;
+mod save;
 mod siblings;
 mod snapshot;
 mod statfs;

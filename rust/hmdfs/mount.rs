@@ -36,7 +36,7 @@ use crate::{
     control, local, merge,
     node::{Inode, InodeRef, Node},
     peer::{call::DEADLINE, Peers},
-    remote::{self, extended},
+    remote::{self, extended, leftovers::Leftovers},
     validity::Validity,
     view::{self, DentryOps, View},
 };
@@ -100,6 +100,9 @@ pub(crate) struct Mount {
     questions: Atomic<u64>,
     /// What this device exports, from the moment on at which it was mounted.
     share: SetOnce<Arc<Share>>,
+    /// Unfinished copies on other devices.
+    #[pin]
+    pub(crate) leftovers: Leftovers,
     /// Only while it is mounted.
     #[pin]
     watch: Mutex<Option<Watch>>,
@@ -215,6 +218,7 @@ impl fs::FileSystem for Hmdfs {
                 net: request.net_ns().into(),
                 peers <- Peers::new(),
                 share,
+                leftovers <- Leftovers::new(),
                 watch <- new_mutex!(None, "hmdfs::Mount::watch"),
                 mounted_at: fs::inode::current_time(),
                 made: Instant::now(),

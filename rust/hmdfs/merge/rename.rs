@@ -4,7 +4,7 @@
 //!
 //! A file stays on its device, which gets the directories that it lacks on the way to the
 //! new name ([`super::parents`]). To a name that another device's file has, it would
-//! have to move, and that is for programs to do: EXDEV.
+//! have to move, and that is for programs to do: EXDEV. But for one case: [`save()`].
 
 use hmdfs_kapi::{
     errno::ESTALE,
@@ -17,6 +17,7 @@ use super::{
     change::{real_name, same_real_name},
     of, parents,
     rename_directory::rename_directory,
+    save::save,
     siblings,
 };
 use crate::{
@@ -53,6 +54,7 @@ pub(super) fn rename(renaming: &Renaming<'_>) -> Result<Renamed> {
         {
             renaming.on_peer(node.peer())
         }
+        (Node::Local(_), Some(Node::Remote(_))) => save(renaming, moved, target.ok_or(ENOENT)?),
         _ => Err(EXDEV),
     }
 }

@@ -138,6 +138,17 @@ fn make_directory_with(dir: &Inode, wanted: &[u8], mode: (u16, u16)) -> Result<C
     make_child(dir, operation, 0o040_000, None)
 }
 
+/// Makes a regular file of this name in `dir`, for which there is no dentry yet, with just this
+/// mode.
+pub(super) fn make_file(dir: &Inode, wanted: &[u8], mode: u16) -> Result<Child> {
+    let operation = Operation::Create {
+        name: name(wanted)?,
+        mode: (mode, 0),
+        exclusive: true,
+    };
+    make_child(dir, operation, 0o100_000, None)
+}
+
 /// Makes a regular file, which must not exist.
 pub(crate) fn create(dir: &Inode, dentry: Negative<'_, Hmdfs>, mode: u16) -> Result<Instantiated> {
     let wanted = dentry.name();

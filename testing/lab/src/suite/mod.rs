@@ -19,6 +19,7 @@ mod merged;
 mod merged_changing;
 mod merged_directories;
 mod merged_making;
+mod merged_saving;
 mod module;
 mod mount_sources;
 mod mounting;
@@ -98,6 +99,7 @@ pub fn groups() -> Vec<Group> {
         merged_making::GROUP,
         merged_changing::GROUP,
         merged_directories::GROUP,
+        merged_saving::GROUP,
         names::GROUP,
         names::changes::GROUP,
         policy::GROUP,

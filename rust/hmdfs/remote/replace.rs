@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Replacing another device's file by a copy of one of this device.
+//!
+//! The copy is made beside it, under a name of its own, and reaches the owner's stable
+//! storage before it gets the name of the other. So at any moment the name stands for
+//! the old file or for all of the new one, and once this succeeds it does for good.
+
+use hmdfs_kapi::{
+    cred::prepare_creds,
+    errno::EOPNOTSUPP,
+    random::get_random_u64,
+    signal::fatal_signal_pending,
+    vfs::{self, rename::Flags, RegularFile, XattrMode},
+};
+use hmdfs_proto::{Operation, SetAttributes, SetTime, Timestamp, MAX_DATA};
+use kernel::prelude::*;
+
+use super::{
+    compound::{self, Outcomes},
+    extended,
+    inode::{self, iget, of, Locking},
+    leftovers::note,
+    names::{self, Entry},
+};
+use crate::node::{Inode, InodeRef};
+
+/// What the name of a copy begins with that has not replaced anything yet.
+const PREFIX: &[u8] = b".hmdfs-save.";
+
+/// Most bytes in the value of an extended attribute; C: `XATTR_SIZE_MAX`.
+const VALUE: usize = 64 << 10;
+
+/// The label of a file, which decides what devices may do; no device sets that of another.
+const LABEL: &[u8] = b"user.hmdfs.label";
+
+/// Replaces `target`, which has the name `wanted` in `dir`, by a copy of `source`: content, mode,
+/// times, and extended attributes of programs. Both are regular files, and `target` is locked.
+///
+/// After an error, `target` is what it was, or, when that could not be found out, was replaced.
+pub(crate) fn replace(dir: &Inode, wanted: &[u8], target: &Inode, source: &vfs::Path) -> Result {
+    let mount = dir.super_block().data();
+    mount.leftovers.remove(&mount, of(dir)?.peer());
+    let mut copy = Copy::make(dir, source)?;
+    copy.write(source)?;
+    copy.set_extended(source)?;
+    copy.finish(source)?;
+    let copied = Entry {
+        dir,
+        name: &copy.name,
+        inode: Some(&*copy.inode),
+    };
+    let replaced = Entry {
+        dir,
+        name: wanted,
+        inode: Some(target),
+    };
+    names::rename_entries(&copied, &replaced, Flags::new(0))?;
+    copy.is_placed = true;
+    names::fsync(dir, false)
+}
+
+/// A copy that is being made; dropping it removes it, unless it has taken its place.
+struct Copy<'a> {
+    dir: &'a Inode,
+    name: KVec<u8>,
+    inode: InodeRef,
+    /// The epoch of the owner in which the content was written, and its mark of errors before.
+    written: Option<(u64, u32)>,
+    is_placed: bool,
+}
+
+impl<'a> Copy<'a> {
+    fn make(dir: &'a Inode, source: &vfs::Path) -> Result<Self> {
+        let mut name = KVec::new();
+        name.extend_from_slice(PREFIX, GFP_KERNEL)?;
+        let random = get_random_u64();
+        for shift in (0..16u32).rev() {
+            let nibble = random.wrapping_shr(shift.wrapping_mul(4)) & 0xf;
+            // CAST: Four bits.
+            let digit = char::from_digit(nibble as u32, 16).map_or(b'0', |digit| digit as u8);
+            name.push(digit, GFP_KERNEL)?;
+        }
+        // Nobody else is to read it before it has the mode that it is to have.
+        let made = names::make_file(dir, &name, source.permissions() & 0o700);
+        let child = made.inspect_err(|_| note(dir, &name))?;
+        let inode = iget(dir.super_block(), of(dir)?.peer(), &child)?;
+        Ok(Self {
+            dir,
+            name,
+            inode,
+            written: None,
+            is_placed: false,
+        })
+    }
+
+    /// Copies the content.
+    fn write(&mut self, source: &vfs::Path) -> Result {
+        let source = RegularFile::open(source, &*prepare_creds()?)?;
+        let node = of(&self.inode)?;
+        let mut offset = 0u64;
+        let mut latest = None;
+        loop {
+            if fatal_signal_pending() {
+                return Err(EINTR);
+            }
+            let data = source.splice_read(offset, MAX_DATA as usize)?;
+            let length = u32::try_from(data.len())?;
+            if length == 0 {
+                break;
+            }
+            let operations = [
+                Operation::File(node.handle()),
+                Operation::Write { offset, length },
+                Operation::GetAttributes,
+            ];
+            let question = self.dir.super_block().data().ask();
+            let mut request = compound::request(&operations, 0)?;
+            request.data = Some(data);
+            let reply = node.peer().call_sync(request)?;
+            let mut outcomes = Outcomes::new(&reply, &operations)?;
+            outcomes.done()?;
+            let written = outcomes.written()?;
+            if written.length == 0 || written.length > length {
+                return Err(EIO);
+            }
+            self.written.get_or_insert((reply.epoch, written.errors));
+            offset = offset.saturating_add(written.length.into());
+            latest = Some((question, outcomes.attributes()?));
+        }
+        if let Some((question, attributes)) = latest {
+            inode::take(&self.inode, node, question, &attributes, None, Locking::Try)?;
+        }
+        Ok(())
+    }
+
+    /// Copies the extended attributes of programs, as far as the owner's file system has any.
+    fn set_extended(&self, source: &vfs::Path) -> Result {
+        let list = match source.listxattr() {
+            Err(error) if error == EOPNOTSUPP => return Ok(()),
+            other => other?,
+        };
+        let mut value = KVVec::from_elem(0u8, VALUE, GFP_KERNEL)?;
+        let node = of(&self.inode)?;
+        for name in list.split_inclusive(|&byte| byte == 0) {
+            let Ok(name) = CStr::from_bytes_with_nul(name) else {
+                continue;
+            };
+            if !name.to_bytes().starts_with(b"user.") || name.to_bytes() == LABEL {
+                continue;
+            }
+            let length = source.getxattr(name, &mut value)?;
+            let value = value.get(..length).ok_or(ERANGE)?;
+            match extended::setxattr(&self.inode, node, name, Some(value), XattrMode::Any) {
+                Err(error) if error == EOPNOTSUPP => return Ok(()),
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies mode and times, and brings everything to stable storage.
+    fn finish(&self, source: &vfs::Path) -> Result {
+        let stat = source.getattr()?;
+        let time = |time: vfs::Timespec| {
+            let time = Timestamp::new(time.seconds, time.nanoseconds).map_err(|_| EINVAL)?;
+            Ok::<_, Error>(Some(SetTime::To(time)))
+        };
+        let node = of(&self.inode)?;
+        let operations = [
+            Operation::File(node.handle()),
+            Operation::SetAttributes(SetAttributes {
+                mode: Some(stat.mode & 0o1777),
+                uid: None,
+                gid: None,
+                size: None,
+                atime: time(stat.atime)?,
+                mtime: time(stat.mtime)?,
+            }),
+            Operation::Sync {
+                data_only: false,
+                errors: self.written.map(|(_, errors)| errors),
+            },
+            Operation::GetAttributes,
+        ];
+        let question = self.dir.super_block().data().ask();
+        let reply = compound::change(node.peer(), &operations)?;
+        let mut outcomes = Outcomes::new(&reply, &operations)?;
+        outcomes.done()?;
+        outcomes.done()?;
+        outcomes.synced()?;
+        if self.written.is_some_and(|(epoch, _)| epoch != reply.epoch) {
+            // The owner has begun anew, perhaps without what it had not stored.
+            return Err(EIO);
+        }
+        let attributes = outcomes.attributes()?;
+        if attributes.size != stat.size {
+            // It was changed meanwhile, so this is not a copy.
+            return Err(EAGAIN);
+        }
+        inode::take(&self.inode, node, question, &attributes, None, Locking::Try)
+    }
+}
+
+impl Drop for Copy<'_> {
+    fn drop(&mut self) {
+        if self.is_placed {
+            return;
+        }
+        if names::remove_inode(self.dir, &self.name, &self.inode, false).is_err() {
+            note(self.dir, &self.name);
+        }
+    }
+}
