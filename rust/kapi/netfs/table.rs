@@ -25,6 +25,11 @@ use crate::{
     vfs::Allocation,
 };
 
+/// Most pages that are read around one that a program touches in a mapping. The program waits for
+/// all of them, whether it needs them or not, and they are folios of one page each: the folios
+/// of what is read ahead from there on are larger.
+const MAPPED_READAHEAD: c_uint = (256 << 10) >> kernel::page::PAGE_SHIFT;
+
 /// The C tables for `T`.
 pub(super) struct Vtable<F, T>(PhantomData<(F, T)>);
 
@@ -163,6 +168,10 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         if result == 0 {
             // SAFETY: As above; the table is static.
             unsafe { (*desc).vm_ops = &Self::MAPPED };
+            // SAFETY: As above; the file is open, so that the union is its state of reading ahead,
+            // which is a hint that needs no lock.
+            let pages = unsafe { &mut (*(*desc).file).__bindgen_anon_3.f_ra.ra_pages };
+            *pages = MAPPED_READAHEAD.min(*pages);
         }
         result
     }
