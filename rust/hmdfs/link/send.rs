@@ -3,8 +3,9 @@
 //! Sending.
 //!
 //! A message leaves as a whole: one that was begun and cannot go on ends the link.
-//! Header and body share TLS records, and the data that follow are in records of
-//! their own, so that the other side can decrypt them where it wants them.
+//! Header and body share TLS records. The data that follow are in records of their own, so that
+//! the other side can decrypt them where it wants them; a few share the record of the body, because
+//! a second record costs more than to copy them.
 //!
 //! Small messages overtake those with much data that wait for their turn. The socket
 //! takes little more than what TCP has on its way, so that what is urgent waits for
@@ -55,6 +56,9 @@ const RECORD_LIMIT: u64 = 1 << 23;
 /// that is being sent.
 const GOODBYE_TRIES: u32 = 20;
 const GOODBYE_PAUSE: i64 = 5;
+
+/// Up to so many bytes of data share the record of the body.
+const FEW: usize = 8 << 10;
 
 /// A message with more bytes of data than this lets others go first.
 const BULK: usize = 64 << 10;
@@ -153,9 +157,11 @@ impl Link {
 
     fn send_now(&self, sender: &mut Sender, parts: [&[u8]; 3], data: Option<&PageRun>) -> Result {
         self.sending.store(self.now().max(1), Relaxed);
-        let mut sent = self.socket.send(parts);
+        let data = data.filter(|run| !run.is_empty());
+        let few = data.is_some_and(|run| run.len() <= FEW);
+        let mut sent = self.socket.send(parts, few);
         sender.count(parts.iter().map(|part| part.len()).sum());
-        if let (Ok(()), Some(run)) = (&sent, data.filter(|run| !run.is_empty())) {
+        if let (Ok(()), Some(run)) = (&sent, data) {
             sent = self.socket.send_pages(run);
             sender.count(run.len());
         }

@@ -303,12 +303,13 @@ impl Socket {
         Ok(Received::Data(length))
     }
 
-    /// Sends all of `head` and `body`, in records that nothing else shares.
+    /// Sends all of `parts`. With `more`, what is sent next may share the last record, which
+    /// leaves with it; otherwise nothing else does.
     ///
     /// May wait for the peer to make room, and no signal ends that. After an error
     /// the connection is of no use, for a part may have been sent.
-    pub fn send(&self, parts: [&[u8]; 3]) -> Result {
-        self.send_flags(parts, 0)
+    pub fn send(&self, parts: [&[u8]; 3], more: bool) -> Result {
+        self.send_flags(parts, if more { bindings::MSG_MORE } else { 0 })
     }
 
     /// As [`Socket::send`], but gives up at once (`EAGAIN`) when there is no room.
