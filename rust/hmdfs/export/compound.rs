@@ -4,7 +4,7 @@
 
 use hmdfs_kapi::{
     cred,
-    errno::EOPNOTSUPP,
+    errno::{EOPNOTSUPP, ESTALE},
     page_run::PageRun,
     vfs::{Mask, Path, RegularFile},
 };
@@ -146,6 +146,7 @@ fn execute<C: Client + ?Sized>(
         current: None,
         input,
         data: None,
+        seen: [const { None }; SEEN],
     };
     let length = cred::with_creds(&export.server, || execution.run(body, &mut reply))?;
     let data = execution.data;
@@ -251,9 +252,16 @@ pub(super) struct Execution<'a, C: ?Sized> {
     pub(super) input: Option<PageRun>,
     /// The data of the reply.
     data: Option<PageRun>,
+    /// Files that were named by a handle.
+    seen: [Option<Current>; SEEN],
 }
 
+/// Files that a compound may name without looking for any of them twice: both directories of
+/// a rename, and what is renamed.
+const SEEN: usize = 3;
+
 /// The file that operations work on. It lies below the export's root.
+#[derive(Clone)]
 pub(super) struct Current {
     pub(super) path: Path,
     handle: Option<Handle>,
@@ -403,8 +411,25 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         self.current.as_mut().ok_or(EBADF)
     }
 
-    /// The file of a handle.
-    pub(super) fn file(&self, handle: &Handle) -> Result<Current> {
+    /// The file of a handle. Compounds name the same few files again and again, which are found
+    /// once.
+    pub(super) fn file(&mut self, handle: &Handle) -> Result<Current> {
+        let mut seen = self.seen.iter().flatten();
+        if let Some(current) = seen.find(|seen| seen.handle == Some(*handle)) {
+            // An operation before this one may have removed it.
+            if current.path.is_unlinked() {
+                return Err(ESTALE.into());
+            }
+            return Ok(current.clone());
+        }
+        let current = self.find(handle)?;
+        if let Some(room) = self.seen.iter_mut().find(|seen| seen.is_none()) {
+            *room = Some(current.clone());
+        }
+        Ok(current)
+    }
+
+    fn find(&self, handle: &Handle) -> Result<Current> {
         let export = self.export;
         let kept = export.files.regular(handle);
         let current = if let Some(file) = kept.filter(|file| !file.path().is_unlinked()) {
