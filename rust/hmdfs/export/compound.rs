@@ -146,6 +146,7 @@ fn execute<C: Client + ?Sized>(
         current: None,
         input,
         data: None,
+        value: KVVec::new(),
     };
     let length = cred::with_creds(&export.server, || execution.run(body, &mut reply))?;
     let data = execution.data;
@@ -216,6 +217,7 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             | Operation::RemoveExtended(_)
             | Operation::Once { .. }
             | Operation::SyncFileSystem
+            | Operation::Value(_)
             | Operation::Other(_) => 0,
             Operation::Create { .. } => 1,
             Operation::Sync { .. } => 4,
@@ -251,6 +253,8 @@ pub(super) struct Execution<'a, C: ?Sized> {
     pub(super) input: Option<PageRun>,
     /// The data of the reply.
     data: Option<PageRun>,
+    /// What the value of an extended attribute begins with; no longer than a request.
+    pub(super) value: KVVec<u8>,
 }
 
 /// The file that operations work on. It lies below the export's root.
@@ -376,6 +380,10 @@ impl<C: Client + ?Sized> Execution<'_, C> {
                 clone,
             } => self.copy(source, *source_offset, *offset, *length, *clone)?,
             Operation::Seek { offset, hole } => self.seek(*offset, *hole)?,
+            Operation::Value(bytes) => {
+                self.value.extend_from_slice(bytes, GFP_KERNEL)?;
+                Outcome::Done
+            }
             Operation::GetExtended(_)
             | Operation::SetExtended { .. }
             | Operation::ListExtended
