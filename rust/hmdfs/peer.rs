@@ -73,7 +73,7 @@ pub(crate) const MAX_LINKS: usize = 4;
 
 /// Most bytes in the body of a request; bounds what requests that wait for their
 /// turn may keep in memory, together with the window.
-pub(crate) const MAX_REQUEST_BODY: usize = 64 << 10;
+pub(crate) const MAX_REQUEST_BODY: usize = 68 << 10;
 
 /// Most compounds that change something and are on their way to one peer.
 const SLOTS: usize = 64;

@@ -191,6 +191,9 @@ pub enum Operation<'a> {
         /// Most bytes; at most [`MAX_DATA`].
         limit: u32,
     },
+    /// What the value begins with that a later `SetExtended` sets: so it can be longer than the
+    /// arguments of one operation.
+    Value(&'a [u8]),
     /// What has to do with locks.
     Locking(Locking),
     /// One that this version does not know; its outcome is
@@ -245,6 +248,7 @@ impl<'a> Operation<'a> {
             Operation::SyncFileSystem => 30,
             Operation::ReadWhole { .. } => 32,
             Operation::Locking(locking) => locking.code(),
+            Operation::Value(_) => 38,
             Operation::Other(code) => *code,
         }
     }
@@ -274,6 +278,7 @@ impl<'a> Operation<'a> {
             Operation::ReadWhole { .. } => 4,
             Operation::Sync { .. } => 5,
             Operation::Locking(locking) => locking.size(),
+            Operation::Value(bytes) => bytes.len(),
             Operation::Seek { .. } => 9,
             Operation::Once { .. } => 10,
             Operation::Read { .. } | Operation::ReadDirectory { .. } | Operation::Write { .. } => {
@@ -425,6 +430,7 @@ impl<'a> Operation<'a> {
                 _ => return Err(Error::TooLong),
             },
             33..=37 => Operation::Locking(Locking::decode(code, from)?),
+            38 => Operation::Value(from.bytes(from.remaining())?),
             other => return Ok(Operation::Other(other)),
         };
         decoder.finish()?;
@@ -515,6 +521,7 @@ impl<'a> Operation<'a> {
             }
             Operation::ReadWhole { limit } => encoder.u32(*limit),
             Operation::Locking(locking) => locking.encode(encoder),
+            Operation::Value(bytes) => encoder.bytes(bytes),
             Operation::SetAttributes(set) => set.encode(encoder),
             Operation::Sync { data_only, errors } => {
                 let data_only = if *data_only { SYNC_DATA_ONLY } else { 0 };

@@ -147,6 +147,7 @@ fn execute<C: Client + ?Sized>(
         input,
         data: None,
         seen: [const { None }; SEEN],
+        value: KVVec::new(),
     };
     let length = cred::with_creds(&export.server, || execution.run(body, &mut reply))?;
     let data = execution.data;
@@ -217,6 +218,7 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             | Operation::RemoveExtended(_)
             | Operation::Once { .. }
             | Operation::SyncFileSystem
+            | Operation::Value(_)
             | Operation::Other(_) => 0,
             Operation::Create { .. } => 1,
             Operation::Sync { .. } => 4,
@@ -254,6 +256,8 @@ pub(super) struct Execution<'a, C: ?Sized> {
     data: Option<PageRun>,
     /// Files that were named by a handle.
     seen: [Option<Current>; SEEN],
+    /// What the value of an extended attribute begins with; no longer than a request.
+    pub(super) value: KVVec<u8>,
 }
 
 /// Files that a compound may name without looking for any of them twice: both directories of
@@ -384,6 +388,10 @@ impl<C: Client + ?Sized> Execution<'_, C> {
                 clone,
             } => self.copy(source, *source_offset, *offset, *length, *clone)?,
             Operation::Seek { offset, hole } => self.seek(*offset, *hole)?,
+            Operation::Value(bytes) => {
+                self.value.extend_from_slice(bytes, GFP_KERNEL)?;
+                Outcome::Done
+            }
             Operation::GetExtended(_)
             | Operation::SetExtended { .. }
             | Operation::ListExtended

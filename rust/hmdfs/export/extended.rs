@@ -67,6 +67,9 @@ impl<C: Client + ?Sized> Extended<'_, C> {
     fn set(&self, name: &AttributeName<'_>, value: Option<&[u8]>, mode: SetMode) -> Result {
         let kind = Kind::of(name.as_bytes()).ok_or(EOPNOTSUPP)?;
         label::check(self.export, self.client, self.path)?;
+        if value.is_some_and(|value| value.len() > XATTR_MAX) {
+            return Err(E2BIG);
+        }
         match kind {
             Kind::Label => return Err(EPERM),
             Kind::Acl(list) => return self.path.set_acl(list, value),
@@ -116,6 +119,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         writer: &mut ReplyWriter<'_>,
     ) -> Result {
         let (client, export) = (self.client, self.export);
+        let mut front = core::mem::take(&mut self.value);
         let extended = Extended {
             export,
             client,
@@ -132,6 +136,12 @@ impl<C: Client + ?Sized> Execution<'_, C> {
                 Outcome::Names(&bytes)
             }
             Operation::SetExtended { name, value, mode } => {
+                let value = if front.is_empty() {
+                    *value
+                } else {
+                    front.extend_from_slice(value, GFP_KERNEL)?;
+                    &front
+                };
                 extended.set(name, Some(value), *mode)?;
                 Outcome::Done
             }

@@ -21,6 +21,9 @@ use crate::node::Inode;
 /// What programs may keep with files. All else belongs to the device that the file is on.
 const USER: &[u8] = b"user.";
 
+/// How much of a long value goes into an operation of its own: half of the longest.
+const PART: usize = 32 << 10;
+
 fn user(name: &CStr) -> Result<AttributeName<'_>> {
     let name = name.to_bytes();
     if !name.starts_with(USER) || name.len() == USER.len() {
@@ -87,18 +90,17 @@ fn change(
     value: Option<&[u8]>,
     mode: SetMode,
 ) -> Result {
-    let operation = match value {
-        Some(value) => Operation::SetExtended { name, value, mode },
-        None => Operation::RemoveExtended(name),
+    let Some(value) = value else {
+        return set::change(inode, node, Operation::RemoveExtended(name), || ());
     };
-    set::change(inode, node, operation, || ()).map_err(|error| {
-        if error == EMSGSIZE {
-            // More than goes into a request.
-            E2BIG
-        } else {
-            error
-        }
-    })
+    // The longest ones are longer than the arguments of an operation can be.
+    let (front, value) = value.split_at_checked(PART).unwrap_or((&[], value));
+    let set = Operation::SetExtended { name, value, mode };
+    if front.is_empty() {
+        set::change(inode, node, set, || ())
+    } else {
+        set::change_by(inode, node, &[Operation::Value(front), set], || ())
+    }
 }
 
 /// Lists the names of all extended attributes.

@@ -46,18 +46,31 @@ pub(super) fn change(
     operation: Operation<'_>,
     then: impl FnOnce(),
 ) -> Result {
+    change_by(inode, node, &[operation], then)
+}
+
+/// As [`change`], by several operations.
+pub(super) fn change_by(
+    inode: &Inode,
+    node: &Node,
+    changes: &[Operation<'_>],
+    then: impl FnOnce(),
+) -> Result {
     let question = inode.super_block().data().ask();
-    let operations = [
-        Operation::File(node.handle()),
-        Operation::GetChange,
-        operation,
-        Operation::GetAttributes,
-    ];
+    let mut operations = KVec::with_capacity(changes.len() + 3, GFP_KERNEL)?;
+    operations.extend_from_slice(
+        &[Operation::File(node.handle()), Operation::GetChange],
+        GFP_KERNEL,
+    )?;
+    operations.extend_from_slice(changes, GFP_KERNEL)?;
+    operations.push(Operation::GetAttributes, GFP_KERNEL)?;
     let reply = compound::change(node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
     let before = outcomes.change()?;
-    outcomes.done()?;
+    for _ in changes {
+        outcomes.done()?;
+    }
     then();
     inode::take_own(inode, node, question, Some(before), &outcomes.attributes()?)
 }

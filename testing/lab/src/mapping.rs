@@ -78,6 +78,26 @@ impl Mapping {
         Ok(())
     }
 
+    /// Tells the kernel how the mapping is used; C: `madvise`.
+    pub fn advise(&self, advice: i32) -> Result<()> {
+        self.advise_range(0, self.length, advice)
+    }
+
+    /// The same of a part, of whole pages.
+    pub fn advise_range(&self, offset: usize, length: usize, advice: i32) -> Result<()> {
+        ensure!(
+            offset
+                .checked_add(length)
+                .is_some_and(|end| end <= self.length),
+            "that lies outside the mapping"
+        );
+        // SAFETY: the range was just checked to lie within the mapping, which is shared: nothing
+        // is lost by any advice but what the file loses, too.
+        let result = unsafe { libc::madvise(self.address.byte_add(offset), length, advice) };
+        ensure!(result == 0, std::io::Error::last_os_error());
+        Ok(())
+    }
+
     /// Writes what was stored to the file.
     pub fn sync(&self) -> Result<()> {
         // SAFETY: the range is mapped.

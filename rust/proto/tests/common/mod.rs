@@ -338,6 +338,7 @@ fn file_operations() -> impl Strategy<Value = Operation<'static>> {
         (position(), any::<bool>()).prop_map(|(offset, hole)| Operation::Seek { offset, hole }),
         attribute_names().prop_map(Operation::GetExtended),
         attribute_names().prop_map(Operation::RemoveExtended),
+        vec(any::<u8>(), 0..2000).prop_map(|value| Operation::Value(value.leak())),
         (
             attribute_names(),
             vec(any::<u8>(), 0..2000),

@@ -12,6 +12,7 @@ mod control;
 mod exercise;
 mod honesty;
 mod hostile;
+mod interface;
 mod lies;
 mod local;
 mod locks;
@@ -93,6 +94,7 @@ pub fn groups() -> Vec<Group> {
         round_trips::GROUP,
         writing::GROUP,
         locks::GROUP,
+        interface::GROUP,
         exercise::GROUP,
         own::GROUP,
         merged::GROUP,

@@ -305,7 +305,7 @@ fn extended_attributes(fleet: &mut Fleet) -> Result<()> {
     same_bytes("large", &value(&home, "user.large")?, &large)?;
     fails(
         "too large",
-        set(&there, "user.x", &vec![0; 65_536], ANY),
+        set(&there, "user.x", &vec![0; 65_537], ANY),
         libc::E2BIG,
     )?;
     removexattr(&there, "user.one")?;
