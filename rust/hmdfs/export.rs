@@ -22,6 +22,7 @@ mod handles;
 #[cfg(HMDFS_KUNIT)]
 mod kunit;
 mod label;
+mod leases;
 mod names;
 mod replay;
 mod set;
@@ -47,8 +48,14 @@ use kernel::{
 
 pub(crate) use replay::Replay;
 
+use crate::peer::Peer;
 use files::OpenFiles;
 use handles::Handles;
+pub(crate) use leases::{
+    tell,
+    Holder,
+    Leases, //
+};
 use writers::Writers;
 
 /// The device that sent a request, as far as the export has to know it.
@@ -62,6 +69,11 @@ pub(crate) trait Client {
     /// What the device had executed, and in which of its epochs it sent the request; nothing if
     /// its requests are not numbered.
     fn replay(&self) -> Option<(&Replay, u64)>;
+
+    /// The device itself, if it can have leases.
+    fn peer(&self) -> Option<&Arc<Peer>> {
+        None
+    }
 }
 
 /// The answer to a request.
@@ -166,6 +178,7 @@ pub(crate) struct Export {
     handles: Handles,
     files: OpenFiles,
     writers: Pin<KBox<Writers>>,
+    leases: Leases,
 }
 
 impl Export {
@@ -189,6 +202,7 @@ impl Export {
         let server = cred::prepare_creds_of(owner.uid, owner.gid)?;
         let files = OpenFiles::new()?;
         let writers = KBox::pin_init(Writers::new(), GFP_KERNEL)?;
+        let leases = Leases::new(&root)?;
         Ok(Arc::new(
             Self {
                 root,
@@ -197,6 +211,7 @@ impl Export {
                 handles,
                 files,
                 writers,
+                leases,
             },
             GFP_KERNEL,
         )?)
@@ -219,6 +234,11 @@ impl Export {
     /// A mark of what went wrong when anything was stored.
     pub(crate) fn errors(&self) -> u32 {
         self.root.sample_filesystem_errors()
+    }
+
+    /// The leases that peers have.
+    pub(crate) fn leases(&self) -> &Leases {
+        &self.leases
     }
 
     /// Closes all files that are kept open. Sleeps.

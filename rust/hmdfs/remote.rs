@@ -12,13 +12,16 @@
 
 pub(crate) mod compound;
 pub(crate) mod directory;
+mod entries;
 pub(crate) mod extended;
 pub(crate) mod file;
 pub(crate) mod gather;
 pub(crate) mod inode;
+pub(crate) mod leases;
 mod listing;
 mod names;
 mod open;
+mod plain;
 mod set;
 mod space;
 mod symlink;

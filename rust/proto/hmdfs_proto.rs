@@ -29,6 +29,7 @@ pub mod hello;
 pub mod name;
 pub mod operation;
 pub mod outcome;
+pub mod recall;
 
 pub use attributes::{Attributes, FileSystem, Timestamp};
 pub use changes::{Allocate, AllocateMode, RenameFlags, SetAttributes, SetMode, SetTime};
@@ -42,6 +43,7 @@ pub use hello::Hello;
 pub use name::{AttributeName, Name, Target};
 pub use operation::Operation;
 pub use outcome::{Outcome, Written};
+pub use recall::{Lease, Recall};
 
 /// The oldest version of the protocol that this code speaks.
 pub const VERSION_MIN: u16 = 1;

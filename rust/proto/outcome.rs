@@ -8,6 +8,7 @@ use crate::directory::Entries;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::name::Target;
+use crate::recall::Lease;
 
 /// How a write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub enum Outcome<'a> {
     Value(&'a [u8]),
     /// Of `ListExtended`: the names, with a NUL after each.
     Names(&'a [u8]),
+    /// Of `Lease`.
+    Lease(Lease),
 }
 
 impl<'a> Outcome<'a> {
@@ -103,6 +106,7 @@ impl<'a> Outcome<'a> {
                 i64::try_from(position).map_err(|_| Error::TooLong)?;
                 Outcome::Position(position)
             }
+            31 => Outcome::Lease(Lease::decode(&mut decoder)?),
             25 => Outcome::Value(decoder.bytes(decoder.remaining())?),
             27 => {
                 let names = decoder.bytes(decoder.remaining())?;
@@ -141,6 +145,7 @@ impl<'a> Outcome<'a> {
             }
             Outcome::Synced(errors) => encoder.u32(*errors),
             Outcome::Created(created) => encoder.flag(*created),
+            Outcome::Lease(lease) => encoder.u8(*lease as u8),
             Outcome::Change(number) | Outcome::Copied(number) | Outcome::Position(number) => {
                 encoder.u64(*number)
             }

@@ -8,10 +8,13 @@ use super::{
     DATA_WINDOW,
     WINDOW, //
 };
-use crate::export::{
-    Client,
-    Export,
-    Replay, //
+use crate::{
+    export::{
+        Client,
+        Export,
+        Replay, //
+    },
+    peer::Peer, //
 };
 use hmdfs_kapi::{
     memalloc::NofsScope,
@@ -149,6 +152,10 @@ impl Client for Link {
 
     fn replay(&self) -> Option<(&Replay, u64)> {
         Some((self.peer.replay(), self.epoch()))
+    }
+
+    fn peer(&self) -> Option<&Arc<Peer>> {
+        Some(&self.peer)
     }
 }
 

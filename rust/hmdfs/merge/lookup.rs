@@ -238,8 +238,9 @@ fn answer(
     reply: &Reply,
     question: Question,
 ) -> Result<Option<KBox<Child>>> {
-    let child = found(reply, &find_operations(part.handle, name), question)?;
-    Ok(child
+    let found = found(reply, &find_operations(part.handle, name), question)?;
+    Ok(found
+        .child
         .map(|child| KBox::new(child, GFP_KERNEL))
         .transpose()?)
 }

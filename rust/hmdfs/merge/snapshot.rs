@@ -331,6 +331,7 @@ impl Progress {
                 cookie: self.cookie,
                 limit: CHUNK,
                 plus: self.plus,
+                lease: false,
             },
         ]
     }

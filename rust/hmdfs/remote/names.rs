@@ -19,6 +19,7 @@ use super::{
     compound::{self, Outcomes},
     directory::{name, Child},
     inode::{self, iget, of, Node},
+    leases,
 };
 use crate::{
     mount::{Hmdfs, Question},
@@ -39,32 +40,40 @@ pub(super) fn finds_out(dir: &Inode, intent: Intent) -> Result<bool> {
     Ok(intent.is_rename_target() && of(dir)?.attributes().mode & STICKY == 0)
 }
 
-/// Takes over a directory's attributes after a change of ours: the next two outcomes. That they
-/// cannot be had is no failure of the change.
+/// Takes over a directory's attributes after a change of ours: the next three outcomes. Gives for how
+/// long what is known of its names is right. That they cannot be had is no failure of the change.
 pub(super) fn changed(
     dir: &Inode,
     node: &Node,
     outcomes: &mut Outcomes<'_>,
     before: u64,
     question: Question,
-) {
+) -> Validity {
     let taken = outcomes
         .done()
-        .and_then(|()| outcomes.attributes())
-        .and_then(|attributes| inode::take_own(dir, node, question, Some(before), &attributes));
-    if let Err(error) = taken {
+        .and_then(|()| outcomes.told(dir, node, question))
+        .and_then(|(question, attributes)| {
+            inode::take_own(dir, node, question, Some(before), &attributes)?;
+            Ok(question.validity)
+        });
+    taken.unwrap_or_else(|error| {
         pr_debug!("a directory's attributes are not known after a change: {error:?}\n");
-    }
+        let mount = dir.super_block().data();
+        node.changed(&mount);
+        leases::forget(&mount, node.peer(), &node.handle());
+        question.validity
+    })
 }
 
-/// What was just made: the next two outcomes. It must be of the type `file_type`.
+/// What was just made: the next three outcomes. It must be of the type `file_type`.
 pub(super) fn made(
     outcomes: &mut Outcomes<'_>,
     file_type: u16,
     target: Option<KVec<u8>>,
     question: Question,
 ) -> Result<Child> {
-    let (handle, attributes) = (outcomes.handle()?, outcomes.attributes()?);
+    let (handle, lease) = (outcomes.handle()?, outcomes.lease()?);
+    let attributes = outcomes.attributes()?;
     if attributes.file_type() != file_type {
         return Err(EPROTO.into());
     }
@@ -73,6 +82,7 @@ pub(super) fn made(
         attributes,
         target,
         question,
+        lease,
     })
 }
 
@@ -91,20 +101,25 @@ fn make(
         Operation::GetChange,
         operation,
         Operation::GetHandle,
+        Operation::Lease,
         Operation::GetAttributes,
         directory,
+        Operation::Lease,
         Operation::GetAttributes,
     ];
-    let question = dir.super_block().data().ask();
-    let reply = compound::change(node.peer(), &operations)?;
+    let mount = dir.super_block().data();
+    let question = mount.ask();
+    let reply = compound::change(&mount, node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
     let before = outcomes.change()?;
     outcomes.made()?;
-    let child = made(&mut outcomes, file_type, target, question)?;
-    changed(dir, node, &mut outcomes, before, question);
-    let inode = iget(dir.super_block(), node.peer(), &child)?;
-    dentry.set_time(question.validity.as_time());
+    // Whatever happens from here on, the file is there.
+    let doubt = |_: &Error| leases::doubt(&mount, node.peer(), &operations);
+    let child = made(&mut outcomes, file_type, target, question).inspect_err(doubt)?;
+    let validity = changed(dir, node, &mut outcomes, before, question);
+    let inode = iget(dir.super_block(), node.peer(), &child).inspect_err(doubt)?;
+    dentry.set_time(validity.as_time());
     Ok(inode)
 }
 
@@ -184,12 +199,15 @@ pub(super) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Re
             file: linked.handle(),
         },
         Operation::GetHandle,
+        Operation::Lease,
         Operation::GetAttributes,
         directory,
+        Operation::Lease,
         Operation::GetAttributes,
     ];
-    let question = dir.super_block().data().ask();
-    let reply = compound::change(node.peer(), &operations)?;
+    let mount = dir.super_block().data();
+    let question = mount.ask();
+    let reply = compound::change(&mount, node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
     let file_before = outcomes.change()?;
@@ -197,12 +215,16 @@ pub(super) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Re
     let before = outcomes.change()?;
     outcomes.done()?;
     let child = made(&mut outcomes, file.file_type(), None, question)?;
-    changed(dir, node, &mut outcomes, before, question);
+    let validity = changed(dir, node, &mut outcomes, before, question);
     if !linked.learn(child.handle) {
         return Err(EPROTO.into());
     }
+    let question = Question {
+        validity: leases::settle(file, linked, child.lease, question),
+        ..question
+    };
     inode::take_own(file, linked, question, Some(file_before), &child.attributes)?;
-    dentry.add(file.to_ref(), question.validity.as_time())
+    dentry.add(file.to_ref(), validity.as_time())
 }
 
 /// The node of `inode`, if it belongs to the same device as `node`; EXDEV if not.
@@ -232,12 +254,15 @@ pub(super) fn remove(dir: &Inode, dentry: &Dentry, directory: bool) -> Result {
             file: removed.handle(),
             directory,
         },
+        Operation::Lease,
         Operation::GetAttributes,
         parent,
+        Operation::Lease,
         Operation::GetAttributes,
     ];
-    let question = dir.super_block().data().ask();
-    let reply = compound::change(node.peer(), &operations)?;
+    let mount = dir.super_block().data();
+    let question = mount.ask();
+    let reply = compound::change(&mount, node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
     let result = removal(&mut outcomes);
@@ -247,13 +272,14 @@ pub(super) fn remove(dir: &Inode, dentry: &Dentry, directory: bool) -> Result {
             dentry.d_drop();
         }
     })?;
-    // That there is no such name is not remembered.
-    dentry.set_time(Validity::NONE.as_time());
-    let attributes = outcomes.attributes();
-    if attributes.is_ok() {
-        changed(dir, node, &mut outcomes, before, question);
+    let told = outcomes.told(inode, removed, question);
+    let mut validity = Validity::NONE;
+    if told.is_ok() {
+        validity = leases::of_nothing(changed(dir, node, &mut outcomes, before, question));
     }
-    let attributes = attributes.unwrap_or_else(|_| without_a_name(&removed.attributes()));
+    dentry.set_time(validity.as_time());
+    let (question, attributes) =
+        told.unwrap_or_else(|_| (question, without_a_name(&removed.attributes())));
     inode::take_own(inode, removed, question, Some(file_before), &attributes)
 }
 
@@ -290,9 +316,10 @@ pub(super) fn rename(
         how,
     };
     let (old_name, new_name) = (old.name(), new.name());
-    let question = old_dir.super_block().data().ask();
+    let mount = old_dir.super_block().data();
+    let question = mount.ask();
     let operations = renaming.operations(name(old_name.as_bytes())?, name(new_name.as_bytes())?)?;
-    let reply = compound::change(of(old_dir)?.peer(), &operations)?;
+    let reply = compound::change(&mount, of(old_dir)?.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     let before = renaming.outcome(&mut outcomes).inspect_err(|&error| {
         if error == ENOENT || error == ESTALE {
@@ -301,10 +328,12 @@ pub(super) fn rename(
             new.d_drop();
         }
     })?;
-    let time = question.validity.as_time();
-    old.set_time(time);
+    let learned = renaming.learn_directories(&mut outcomes, &before, question);
+    let (from, to) = learned.unwrap_or((question.validity, question.validity));
+    // Each is about to get the name of the other.
+    old.set_time(to.as_time());
     if how == RenameFlags::Exchange {
-        new.set_time(time);
+        new.set_time(from.as_time());
     }
     if let Err(error) = renaming.learn(&mut outcomes, &before, question) {
         pr_debug!("what was renamed is not known well: {error:?}\n");
@@ -337,7 +366,7 @@ impl Renaming<'_> {
     fn operations<'a>(&self, name: Name<'a>, new_name: Name<'a>) -> Result<KVec<Operation<'a>>> {
         let node = of(self.from)?;
         let (from, to) = (node.handle(), same_device(node, self.to)?.handle());
-        let mut operations = KVec::with_capacity(20, GFP_KERNEL)?;
+        let mut operations = KVec::with_capacity(24, GFP_KERNEL)?;
         let mut push = |more: &[Operation<'a>]| operations.extend_from_slice(more, GFP_KERNEL);
         push(&[
             Operation::File(to),
@@ -355,11 +384,14 @@ impl Renaming<'_> {
                 flags: self.how,
             },
             Operation::File(from),
+            Operation::Lease,
             Operation::GetAttributes,
             Operation::File(to),
+            Operation::Lease,
             Operation::GetAttributes,
             Operation::Walk(new_name),
             Operation::GetHandle,
+            Operation::Lease,
             Operation::GetAttributes,
         ])?;
         match (self.how, self.other) {
@@ -367,10 +399,12 @@ impl Renaming<'_> {
                 Operation::File(from),
                 Operation::Walk(name),
                 Operation::GetHandle,
+                Operation::Lease,
                 Operation::GetAttributes,
             ])?,
             (_, Some(other)) => push(&[
                 Operation::File(same_device(node, other)?.handle()),
+                Operation::Lease,
                 Operation::GetAttributes,
             ])?,
             (_, None) => {}
@@ -391,15 +425,27 @@ impl Renaming<'_> {
         Ok(Before { from, to, moved })
     }
 
-    /// Takes over what the owner told after it was done.
-    fn learn(&self, outcomes: &mut Outcomes<'_>, before: &Before, question: Question) -> Result {
-        changed(self.from, of(self.from)?, outcomes, before.from, question);
+    /// Takes over what the owner told of the directories, and gives for how long their names are
+    /// right.
+    fn learn_directories(
+        &self,
+        outcomes: &mut Outcomes<'_>,
+        before: &Before,
+        question: Question,
+    ) -> Result<(Validity, Validity)> {
+        let from = changed(self.from, of(self.from)?, outcomes, before.from, question);
         if self.is_within_one() {
             outcomes.done()?;
+            outcomes.lease()?;
             outcomes.attributes()?;
-        } else {
-            changed(self.to, of(self.to)?, outcomes, before.to, question);
+            return Ok((from, from));
         }
+        let to = changed(self.to, of(self.to)?, outcomes, before.to, question);
+        Ok((from, to))
+    }
+
+    /// Takes over what the owner told of the files.
+    fn learn(&self, outcomes: &mut Outcomes<'_>, before: &Before, question: Question) -> Result {
         learn(self.moved, outcomes, Some(before.moved), question)?;
         match (self.how, self.other) {
             (RenameFlags::Exchange, Some(other)) => {
@@ -409,9 +455,11 @@ impl Renaming<'_> {
             (_, Some(other)) => {
                 let node = of(other)?;
                 let known = node.attributes();
-                let left = outcomes.done().and_then(|()| outcomes.attributes());
+                let left = outcomes
+                    .done()
+                    .and_then(|()| outcomes.told(other, node, question));
                 // Its last name is gone, or the other ones are elsewhere.
-                let attributes = left.unwrap_or(without_a_name(&known));
+                let (question, attributes) = left.unwrap_or((question, without_a_name(&known)));
                 inode::take_own(other, node, question, Some(known.change), &attributes)
             }
             (_, None) => Ok(()),
@@ -431,7 +479,7 @@ fn learn(
     if !node.learn(outcomes.handle()?) {
         return Err(ESTALE.into());
     }
-    let attributes = outcomes.attributes()?;
+    let (question, attributes) = outcomes.told(inode, node, question)?;
     let before = before.unwrap_or(node.attributes().change);
     inode::take_own(inode, node, question, Some(before), &attributes)
 }

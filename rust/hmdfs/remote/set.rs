@@ -46,20 +46,23 @@ pub(super) fn change(
     operation: Operation<'_>,
     then: impl FnOnce(),
 ) -> Result {
-    let question = inode.super_block().data().ask();
+    let mount = inode.super_block().data();
+    let question = mount.ask();
     let operations = [
         Operation::File(node.handle()),
         Operation::GetChange,
         operation,
+        Operation::Lease,
         Operation::GetAttributes,
     ];
-    let reply = compound::change(node.peer(), &operations)?;
+    let reply = compound::change(&mount, node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
     let before = outcomes.change()?;
     outcomes.done()?;
     then();
-    inode::take_own(inode, node, question, Some(before), &outcomes.attributes()?)
+    let (question, attributes) = outcomes.told(inode, node, question)?;
+    inode::take_own(inode, node, question, Some(before), &attributes)
 }
 
 /// What the page cache has of a regular file follows a size that was just set.

@@ -12,6 +12,7 @@ mod control;
 mod exercise;
 mod honesty;
 mod hostile;
+mod leases;
 mod lies;
 mod local;
 mod merged;
@@ -85,6 +86,8 @@ pub fn groups() -> Vec<Group> {
         remote_limits::GROUP,
         remote_limits::HOSTILE,
         coherence::GROUP,
+        leases::GROUP,
+        leases::HOSTILE,
         round_trips::GROUP,
         writing::GROUP,
         exercise::GROUP,
