@@ -22,6 +22,7 @@ mod handles;
 #[cfg(HMDFS_KUNIT)]
 mod kunit;
 mod label;
+mod leases;
 mod locking;
 mod locks;
 mod names;
@@ -49,8 +50,14 @@ use kernel::{
 
 pub(crate) use replay::Replay;
 
+use crate::peer::Peer;
 use files::OpenFiles;
 use handles::Handles;
+pub(crate) use leases::{
+    tell,
+    Holder,
+    Leases, //
+};
 pub(crate) use locks::{Grant, Held, Waker};
 use writers::Writers;
 
@@ -84,6 +91,10 @@ pub(crate) trait Client {
     /// It has granted a lock that this device waits for, or has failed to.
     fn granted(&self, session: u64, waiter: u64, status: proto::Status) {
         let _ = (session, waiter, status);
+    }
+    /// The device itself, if it can have leases.
+    fn peer(&self) -> Option<&Arc<Peer>> {
+        None
     }
 }
 
@@ -189,6 +200,7 @@ pub(crate) struct Export {
     handles: Handles,
     files: OpenFiles,
     writers: Pin<KBox<Writers>>,
+    leases: Leases,
 }
 
 impl Export {
@@ -212,6 +224,7 @@ impl Export {
         let server = cred::prepare_creds_of(owner.uid, owner.gid)?;
         let files = OpenFiles::new()?;
         let writers = KBox::pin_init(Writers::new(), GFP_KERNEL)?;
+        let leases = Leases::new(&root)?;
         Ok(Arc::new(
             Self {
                 root,
@@ -220,6 +233,7 @@ impl Export {
                 handles,
                 files,
                 writers,
+                leases,
             },
             GFP_KERNEL,
         )?)
@@ -242,6 +256,11 @@ impl Export {
     /// A mark of what went wrong when anything was stored.
     pub(crate) fn errors(&self) -> u32 {
         self.root.sample_filesystem_errors()
+    }
+
+    /// The leases that peers have.
+    pub(crate) fn leases(&self) -> &Leases {
+        &self.leases
     }
 
     /// Closes all files that are kept open. Sleeps.

@@ -20,12 +20,13 @@
 //! # Locks
 //!
 //! `sender` is held while a message is sent, which may last until the peer reads
-//! or the link is cut. `calls`, `pulse` and `state` are spin locks around a few
+//! or the link is cut. `calls`, `pulse`, `notices` and `state` are spin locks around a few
 //! assignments; no other lock is taken under them.
 
 mod calls;
 mod counters;
 mod liveness;
+mod notice;
 mod receive;
 pub(crate) mod request;
 mod send;
@@ -91,6 +92,7 @@ use kernel::{
     },
 };
 use liveness::Pulse;
+use notice::Notices;
 use send::Sender;
 use state::State;
 
@@ -125,6 +127,8 @@ pub(crate) struct Link {
     calls: SpinLock<Table>,
     #[pin]
     pulse: SpinLock<Pulse>,
+    #[pin]
+    notices: SpinLock<Notices>,
     /// When something arrived last, in nanoseconds after `begun`.
     heard: Atomic<i64>,
     /// When the receiver began with a reply, in nanoseconds after
@@ -216,6 +220,7 @@ impl Link {
                 turn <- new_condvar!("Link::turn"),
                 calls <- new_spinlock!(table, "Link::calls"),
                 pulse <- new_spinlock!(Pulse::new(), "Link::pulse"),
+                notices <- new_spinlock!(Notices::new(), "Link::notices"),
                 heard: Atomic::new(0),
                 filling: Atomic::new(0),
                 sending: Atomic::new(0),
@@ -314,9 +319,13 @@ impl Link {
             reason.as_str(),
             errno
         );
-        self.peer
-            .remove_link(self, &self.mount, was_up, !reason.is_final());
+        if was_up {
+            // Even if there is another link, or will be: this side's leases are void.
+            self.mount.peers.bump();
+        }
+        self.peer.remove_link(self, &self.mount, was_up, reason);
         self.return_calls();
+        self.fail_notices();
         notify::link(&self.mount, self);
         self.pump();
         self.mount.peers.link_ended();

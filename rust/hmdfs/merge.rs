@@ -172,7 +172,7 @@ pub(crate) fn revalidate(
         if regular
             && intent.is_open()
             && !intent.must_ask()
-            && validity.holds(mount.peers.generation())
+            && validity.holds(mount.peers.generation(), dir.note().load(Relaxed))
             && directory.lookup_local(bytes)?.is_none()
             && directory
                 .handle_by_name(node.peer().number(), bytes)
@@ -185,7 +185,7 @@ pub(crate) fn revalidate(
     if let (Some(inode), Some(Node::Merge(merged)), Some(_)) =
         (known, known.map(Inode::data), directory.local())
     {
-        let is_fresh = !intent.must_ask() && view::is_fresh(mount, inode.time(), intent);
+        let is_fresh = !intent.must_ask() && view::is_fresh(mount, 0, inode.time(), intent);
         if is_fresh && directory.stand_if_same(bytes, dentry, merged.parts().local())? {
             // What has changed about the name here was something else.
             return Ok(true);

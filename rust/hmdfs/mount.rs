@@ -21,13 +21,13 @@ use hmdfs_kapi::{
 };
 use hmdfs_model::names::Directories;
 use kernel::{
-    new_mutex,
+    new_mutex, new_spinlock,
     prelude::*,
     seq_file::SeqFile,
     sync::{
         aref::ARef,
         atomic::{Atomic, Relaxed},
-        Arc, ArcBorrow, Mutex, SetOnce,
+        Arc, ArcBorrow, Mutex, SetOnce, SpinLock,
     },
     time::{Instant, Monotonic},
 };
@@ -76,7 +76,9 @@ pub(crate) struct Question {
     /// Questions are numbered as they are asked; an answer to an earlier one does not replace
     /// that to a later one.
     pub(crate) number: u64,
-    /// For how long the answer is used without asking again.
+    /// The generation of the set of peers when it was asked.
+    pub(crate) generation: u64,
+    /// For how long the answer is used without asking again, unless there is a lease.
     pub(crate) validity: Validity,
 }
 
@@ -106,6 +108,9 @@ pub(crate) struct Mount {
     /// Only while it is mounted.
     #[pin]
     watch: Mutex<Option<Watch>>,
+    /// Its inodes; only while it is mounted.
+    #[pin]
+    pub(crate) inodes: SpinLock<Option<fs::inode::Inodes<Hmdfs>>>,
     options: Options,
 }
 
@@ -114,18 +119,19 @@ impl Mount {
     pub(crate) fn ask(&self) -> Question {
         Question {
             number: self.questions.fetch_add(1, Relaxed),
-            validity: self.lease(),
+            generation: self.peers.generation(),
+            validity: self.validity(),
         }
     }
 
     /// How long what a peer tells now is used without asking again.
-    fn lease(&self) -> Validity {
+    fn validity(&self) -> Validity {
         let jiffies =
             kernel::time::msecs_to_jiffies(self.options.attribute_timeout.saturating_mul(1000));
         if jiffies == 0 {
             return Validity::NONE;
         }
-        Validity::lease(self.peers.generation(), jiffies as usize)
+        Validity::timed(self.peers.generation(), jiffies as usize)
     }
 
     /// What happens to remote directories whose names are those of local ones.
@@ -220,6 +226,7 @@ impl fs::FileSystem for Hmdfs {
                 share,
                 leftovers <- Leftovers::new(),
                 watch <- new_mutex!(None, "hmdfs::Mount::watch"),
+                inodes <- new_spinlock!(None, "hmdfs::Mount::inodes"),
                 mounted_at: fs::inode::current_time(),
                 made: Instant::now(),
                 questions: Atomic::new(0),
@@ -278,6 +285,7 @@ impl fs::FileSystem for Hmdfs {
             })?;
         sb.set_default_d_op::<DentryOps>();
         sb.setup_bdi(READAHEAD)?;
+        *mount.inodes.lock() = Some(sb.inodes());
         if let Some(share) = mount.share.as_ref() {
             mount.export(sb, share)?;
         }
@@ -293,6 +301,7 @@ impl fs::FileSystem for Hmdfs {
     fn unmounting(mount: ArcBorrow<'_, Mount>) {
         let watch = mount.watch.lock().take();
         drop(watch);
+        *mount.inodes.lock() = None;
     }
 
     fn unmounted(mount: ArcBorrow<'_, Mount>) {
@@ -305,7 +314,16 @@ impl fs::FileSystem for Hmdfs {
             }
         }
         mount.peers.shutdown();
+        if let Some(share) = mount.share() {
+            share.export.leases().flush();
+        }
         control::notify::mount(&mount, false);
+    }
+
+    fn lower_changed(mount: ArcBorrow<'_, Mount>, ino: u64, is_there: bool) {
+        if let Some(share) = mount.share() {
+            share.export.leases().changed(ino, is_there);
+        }
     }
 
     fn umount_begin(mount: ArcBorrow<'_, Mount>) {
@@ -323,7 +341,7 @@ impl fs::FileSystem for Hmdfs {
 
     fn getxattr(inode: &Inode, name: &CStr, value: &mut [u8]) -> Result<usize> {
         match inode.data() {
-            Node::Remote(node) => extended::getxattr(node, name, value),
+            Node::Remote(_) => extended::getxattr(inode, name, value),
             Node::Merge(_) => merge::getxattr(inode, name, value),
             _ => Err(EOPNOTSUPP.into()),
         }

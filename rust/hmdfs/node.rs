@@ -52,13 +52,24 @@ impl Key {
         Self::NOT_LOCAL | fnv(start, &ino.to_le_bytes())
     }
 
+    /// The hash of a file of the peer with the serial number `peer`, by the key of its identity.
+    pub(crate) fn remote_hash(peer: u64, key: u64) -> u64 {
+        let start = fnv(FNV_START, &peer.to_le_bytes());
+        Self::NOT_LOCAL | fnv(start, &key.to_le_bytes())
+    }
+
+    /// Whether it is one of the files that [`Key::remote_hash`] is meant for.
+    pub(crate) fn is_remote(&self, peer: u64, key: u64) -> bool {
+        matches!(self, Key::Remote(owner, file) if *owner == peer && file.key() == key)
+    }
+
     /// A hash for finding the inode; of a directory of views or a merged one, also its number.
     pub(crate) fn hash(&self) -> u64 {
         let hash = match self {
             Key::View(view) => return Self::NOT_LOCAL | *view as u64,
             Key::Merge(number) => fnv(fnv(FNV_START, b"merge"), &number.to_le_bytes()),
             Key::Local(key) => return key.hash(),
-            Key::Remote(peer, file) => fnv(fnv(FNV_START, &peer.to_le_bytes()), file.as_bytes()),
+            Key::Remote(peer, file) => return Self::remote_hash(*peer, file.key()),
         };
         Self::NOT_LOCAL | hash
     }

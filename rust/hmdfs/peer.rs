@@ -34,9 +34,17 @@ pub(crate) use device::{
 pub(crate) use presence::LinkRefusal;
 pub(crate) use table::Peers;
 
-use crate::export::Replay;
-use hmdfs_kapi::random::get_random_u64;
+use crate::export::{
+    self,
+    Holder,
+    Replay, //
+};
+use hmdfs_kapi::{
+    memalloc::NofsScope,
+    random::get_random_u64, //
+};
 use hmdfs_model::{
+    lease::Recalled,
     security::{
         Access,
         Level, //
@@ -61,7 +69,8 @@ use kernel::{
     },
     workqueue::{
         DelayedWork,
-        Work, //
+        Work,
+        WorkItem, //
     },
 };
 use presence::Links;
@@ -77,6 +86,10 @@ pub(crate) const MAX_REQUEST_BODY: usize = 68 << 10;
 
 /// Most compounds that change something and are on their way to one peer.
 const SLOTS: usize = 64;
+
+/// How many recalls are remembered one by one, until the answers that they may have overtaken have
+/// arrived.
+const RECALLS: usize = 64;
 
 /// Serial number of the next peer.
 static NEXT_SERIAL: Atomic<u64> = Atomic::new(1);
@@ -129,10 +142,19 @@ pub(crate) struct Peer {
     grants: DelayedWork<Peer, 2>,
     #[pin]
     fence: DelayedWork<Peer, 3>,
+    /// What it took back of the leases that it gave.
+    #[pin]
+    recalled: SpinLock<Recalled<RECALLS>>,
+    /// The leases that it was given.
+    #[pin]
+    holder: Holder,
+    #[pin]
+    teller: Work<Peer, 4>,
 }
 
 impl_has_work! {
     impl HasWork<Self, 0> for Peer { self.pump }
+    impl HasWork<Self, 4> for Peer { self.teller }
 }
 
 impl_has_delayed_work! {
@@ -167,6 +189,9 @@ impl Peer {
                 sessions <- Sessions::new(),
                 grants <- new_delayed_work!("Peer::grants"),
                 fence <- new_delayed_work!("Peer::fence"),
+                recalled <- new_spinlock!(Recalled::new(), "Peer::recalled"),
+                holder <- Holder::new(),
+                teller <- new_work!("Peer::teller"),
             }? Error),
             GFP_KERNEL,
         )
@@ -237,6 +262,16 @@ impl Peer {
         Some(self.unsynced.xchg(0, Full)).filter(|&epoch| epoch != 0)
     }
 
+    /// What it took back of the leases that it gave.
+    pub(crate) fn recalled(&self) -> &SpinLock<Recalled<RECALLS>> {
+        &self.recalled
+    }
+
+    /// The leases that it was given.
+    pub(crate) fn holder(&self) -> &Holder {
+        &self.holder
+    }
+
     /// Changes what may change; returns whether the name did.
     fn apply(&self, settings: &DeviceSettings) -> bool {
         if let Some(access) = settings.access {
@@ -253,5 +288,14 @@ impl Peer {
         let renamed = *current != name;
         *current = name;
         renamed
+    }
+}
+
+impl WorkItem<4> for Peer {
+    type Pointer = Arc<Peer>;
+
+    fn run(this: Arc<Peer>) {
+        let _nofs = NofsScope::enter();
+        export::tell(&this);
     }
 }

@@ -12,15 +12,18 @@
 
 pub(crate) mod compound;
 pub(crate) mod directory;
+mod entries;
 pub(crate) mod extended;
 pub(crate) mod file;
 pub(crate) mod gather;
 pub(crate) mod inode;
+pub(crate) mod leases;
 pub(crate) mod leftovers;
 mod listing;
 mod lock;
 pub(crate) mod names;
 mod open;
+mod plain;
 pub(crate) mod replace;
 pub(crate) mod set;
 mod space;

@@ -9,8 +9,21 @@ use hmdfs_kapi::fs::dentry;
 /// The upper half is the generation of the set of peers in which the answer was
 /// given: it ends when any device comes, goes or changes. The lower half is the time
 /// at which the answer gets too old, in jiffies, or zero for never.
+///
+/// An answer that was given under a lease has the highest bit set, which no generation
+/// reaches. It is good while the note of the inode that the lease is on has the same
+/// number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Validity(u64);
+
+/// The highest bit: a lease.
+const LEASE: u64 = 1 << 63;
+
+/// Where the lower bits of the generation are in the number of a lease. Below is which lease it
+/// is.
+const LEASE_GENERATION: u32 = 40;
+
+const LEASE_NUMBER: u64 = (1 << LEASE_GENERATION) - 1;
 
 impl Validity {
     /// Of what never changes.
@@ -21,19 +34,41 @@ impl Validity {
 
     /// Good while no device comes or goes.
     pub(crate) fn generation(generation: u64) -> Self {
-        Self(generation << 32)
+        Self((generation << 32) & !LEASE)
     }
 
     /// Good for `jiffies` from now on, while no device comes or goes.
-    pub(crate) fn lease(generation: u64, jiffies: usize) -> Self {
+    pub(crate) fn timed(generation: u64, jiffies: usize) -> Self {
         let end = dentry::jiffies().wrapping_add(jiffies) as u32;
         // Zero stands for never.
-        Self((generation << 32) | u64::from(end.max(1)))
+        Self(Self::generation(generation).0 | u64::from(end.max(1)))
+    }
+
+    /// Good while a lease is held that was asked for by the question `number`.
+    pub(crate) fn leased(generation: u64, number: u64) -> Self {
+        let lease = (generation << LEASE_GENERATION) | (number & LEASE_NUMBER);
+        // All ones stand for ever.
+        Self((lease | LEASE).min(u64::MAX - 1))
     }
 
     /// Whether it ends after some time.
-    pub(crate) fn is_lease(self) -> bool {
-        self != Self::FOREVER && self.0 as u32 != 0
+    pub(crate) fn is_timed(self) -> bool {
+        !self.is_leased() && self != Self::FOREVER && self.0 as u32 != 0
+    }
+
+    /// Whether it ends with a lease.
+    pub(crate) fn is_leased(self) -> bool {
+        self != Self::FOREVER && self.0 & LEASE != 0
+    }
+
+    /// What a dentry, and the note of an inode, keeps.
+    pub(crate) fn as_number(self) -> u64 {
+        self.0
+    }
+
+    /// What was kept.
+    pub(crate) fn from_number(number: u64) -> Self {
+        Self(number)
     }
 
     /// What a dentry keeps.
@@ -46,13 +81,17 @@ impl Validity {
         Self(time as u64)
     }
 
-    /// Whether it is still good in this generation of the set of peers.
-    pub(crate) fn holds(self, generation: u64) -> bool {
+    /// Whether it is still good in this generation of the set of peers, where `note` is the one of
+    /// the inode that the lease would be on.
+    pub(crate) fn holds(self, generation: u64, note: u64) -> bool {
         if self == Self::FOREVER {
             return true;
         }
-        let (born, end) = ((self.0 >> 32) as u32, self.0 as u32);
-        if self == Self::NONE || born != generation as u32 {
+        if self.is_leased() {
+            return self.0 == note && (self.0 ^ Self::leased(generation, 0).0) <= LEASE_NUMBER;
+        }
+        let (born, end) = (self.0 >> 32, self.0 as u32);
+        if self == Self::NONE || born != Self::generation(generation).0 >> 32 {
             return false;
         }
         end == 0 || (end.wrapping_sub(dentry::jiffies() as u32) as i32) > 0

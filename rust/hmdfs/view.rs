@@ -198,16 +198,19 @@ fn list_devices(mount: &Mount, inode: &Inode, context: &mut Context<'_, Hmdfs>) 
 pub(crate) struct DentryOps;
 
 /// Whether what a peer told and gave this time is used without asking again.
-pub(crate) fn is_fresh(mount: &Mount, time: usize, intent: Intent) -> bool {
+///
+/// `note` is that of the inode of the directory.
+pub(crate) fn is_fresh(mount: &Mount, note: u64, time: usize, intent: Intent) -> bool {
     let validity = Validity::from_time(time);
-    // What is opened is as it is at its owner now, and what must not exist does not exist there.
-    let must_ask = (intent.is_open() || intent.is_exclusive()) && validity.is_lease();
-    !must_ask && validity.holds(mount.peers.generation())
+    // What is opened is as it is at its owner now, and what must not exist does not exist there:
+    // without a lease, that is not known.
+    let must_ask = (intent.is_open() || intent.is_exclusive()) && validity.is_timed();
+    !must_ask && validity.holds(mount.peers.generation(), note)
 }
 
 impl dentry::Operations<Hmdfs> for DentryOps {
-    fn is_fresh(mount: ArcBorrow<'_, Mount>, time: usize, intent: Intent) -> bool {
-        is_fresh(&mount, time, intent)
+    fn is_fresh(mount: ArcBorrow<'_, Mount>, note: u64, time: usize, intent: Intent) -> bool {
+        is_fresh(&mount, note, time, intent)
     }
 
     fn revalidate(dir: &Inode, name: &[u8], dentry: &Dentry, intent: Intent) -> Result<bool> {
@@ -215,7 +218,7 @@ impl dentry::Operations<Hmdfs> for DentryOps {
         match dir.data() {
             Node::View(view) => revalidate(&mount, *view, name, dentry),
             Node::Merge(_) => merge::revalidate(&mount, dir, name, dentry, intent),
-            Node::Remote(node) => remote::directory::revalidate(&mount, node, name, dentry, intent),
+            Node::Remote(_) => remote::directory::revalidate(&mount, dir, name, dentry, intent),
             Node::Local(_) => local::revalidate(dir, name, dentry),
         }
     }

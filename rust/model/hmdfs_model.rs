@@ -20,6 +20,7 @@ pub mod calls;
 pub mod change;
 pub mod content;
 pub mod handle;
+pub mod lease;
 pub mod link;
 pub mod names;
 pub mod replay;

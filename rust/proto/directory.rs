@@ -4,9 +4,13 @@
 
 use crate::attributes::Attributes;
 use crate::codec::{Decoder, Encoder};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::handle::Handle;
 use crate::name::Name;
+use crate::recall::Lease;
+
+/// What stands in front of a handle and attributes, plus the number of a [`Lease`].
+const NODE: u8 = 1;
 
 /// One entry of a listing. "." and ".." are never sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub struct Entry<'a> {
     pub name: Name<'a>,
     /// Handle and attributes, when they were asked for and could be had.
     pub node: Option<(Handle, Attributes)>,
+    /// Whether there is a lease on it; [`Lease::None`] without handle and attributes.
+    pub lease: Lease,
 }
 
 impl<'a> Entry<'a> {
@@ -32,17 +38,20 @@ impl<'a> Entry<'a> {
 
     /// Decodes the next entry.
     pub fn decode(decoder: &mut Decoder<'a>) -> Result<Self> {
-        Ok(Self {
+        let mut entry = Self {
             next: decoder.u64()?,
             ino: decoder.u64()?,
             file_type: decoder.u8()?,
             name: Name::decode(decoder)?,
-            node: match decoder.u8()? {
-                0 => None,
-                1 => Some((Handle::decode(decoder)?, Attributes::decode(decoder)?)),
-                _ => return Err(Error::Unknown),
-            },
-        })
+            node: None,
+            lease: Lease::None,
+        };
+        let Some(lease) = decoder.u8()?.checked_sub(NODE) else {
+            return Ok(entry);
+        };
+        entry.lease = Lease::from_u8(lease)?;
+        entry.node = Some((Handle::decode(decoder)?, Attributes::decode(decoder)?));
+        Ok(entry)
     }
 
     /// Encodes the entry; when it does not fit, nothing is written.
@@ -63,7 +72,7 @@ impl<'a> Entry<'a> {
         match &self.node {
             None => encoder.u8(0),
             Some((handle, attributes)) => {
-                encoder.u8(1)?;
+                encoder.u8(NODE.saturating_add(self.lease as u8))?;
                 handle.encode(encoder)?;
                 attributes.encode(encoder)
             }

@@ -40,6 +40,20 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// A short name for it, by which leases are taken back: FNV-1a of the bytes. Two files may
+    /// have the same, by chance.
+    pub fn key(&self) -> u64 {
+        self.as_bytes().iter().fold(FNV_START, |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME)
+        })
+    }
+}
+
+/// The numbers of FNV-1a with 64 bits.
+const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
+
 impl Handle {
     /// Most bytes in a handle.
     pub const MAX: usize = 64;

@@ -29,6 +29,8 @@ pub enum Opcode {
     Ping,
     /// Request and reply: several operations, see [`crate::compound`].
     Compound,
+    /// Request, with a body ([`crate::Recall`]), and its bare reply: the sender takes leases back.
+    Recall,
     /// One that this version does not know. A request is answered with
     /// [`Status::EOPNOTSUPP`], a notice is ignored.
     Other(u8),
@@ -41,6 +43,7 @@ impl Opcode {
             2 => Opcode::Bye,
             3 => Opcode::Ping,
             4 => Opcode::Compound,
+            5 => Opcode::Recall,
             other => Opcode::Other(other),
         }
     }
@@ -51,6 +54,7 @@ impl Opcode {
             Opcode::Bye => 2,
             Opcode::Ping => 3,
             Opcode::Compound => 4,
+            Opcode::Recall => 5,
             Opcode::Other(number) => number,
         }
     }

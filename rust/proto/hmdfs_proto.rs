@@ -30,6 +30,7 @@ pub mod lock;
 pub mod name;
 pub mod operation;
 pub mod outcome;
+pub mod recall;
 
 pub use attributes::{Attributes, FileSystem, Timestamp};
 pub use changes::{Allocate, AllocateMode, RenameFlags, SetAttributes, SetMode, SetTime};
@@ -46,6 +47,7 @@ pub use lock::{
 pub use name::{AttributeName, Name, Target};
 pub use operation::Operation;
 pub use outcome::{Outcome, Written};
+pub use recall::{Lease, Recall};
 
 /// The oldest version of the protocol that this code speaks.
 pub const VERSION_MIN: u16 = 1;

@@ -49,6 +49,8 @@ pub enum Operation<'a> {
         limit: u32,
         /// Whether handles and attributes are wanted.
         plus: bool,
+        /// Whether leases on what they are of are wanted, too.
+        lease: bool,
     },
     /// Space and file counts of the file system that holds the current file.
     StatFileSystem,
@@ -196,6 +198,9 @@ pub enum Operation<'a> {
     Value(&'a [u8]),
     /// What has to do with locks.
     Locking(Locking),
+    /// Wants a lease on the current file: to be told before what later operations tell of it is not
+    /// right any more.
+    Lease,
     /// One that this version does not know; its outcome is
     /// [`crate::Status::EOPNOTSUPP`].
     Other(u8),
@@ -204,6 +209,10 @@ pub enum Operation<'a> {
 /// Bits of the argument of `Open`.
 const OPEN_READ: u8 = 1;
 const OPEN_WRITE: u8 = 2;
+
+/// What `ReadDirectory` may want of the entries besides their names.
+const PLUS: u8 = 1;
+const PLUS_AND_LEASE: u8 = 2;
 
 /// Bits of the argument of `Sync`.
 const SYNC_DATA_ONLY: u8 = 1;
@@ -246,6 +255,7 @@ impl<'a> Operation<'a> {
             Operation::RemoveExtended(_) => 28,
             Operation::Once { .. } => 29,
             Operation::SyncFileSystem => 30,
+            Operation::Lease => 31,
             Operation::ReadWhole { .. } => 32,
             Operation::Locking(locking) => locking.code(),
             Operation::Value(_) => 38,
@@ -271,6 +281,7 @@ impl<'a> Operation<'a> {
             | Operation::GetChange
             | Operation::ListExtended
             | Operation::SyncFileSystem
+            | Operation::Lease
             | Operation::Other(_) => 0,
             Operation::File(_) => HANDLE,
             Operation::Walk(_) | Operation::GetExtended(_) | Operation::RemoveExtended(_) => NAME,
@@ -324,11 +335,21 @@ impl<'a> Operation<'a> {
                 Operation::Read { offset, length }
             }
             8 => Operation::ReadLink,
-            9 => Operation::ReadDirectory {
-                cookie: from.u64()?,
-                limit: from.u32()?,
-                plus: from.u8()? != 0,
-            },
+            9 => {
+                let (cookie, limit) = (from.u64()?, from.u32()?);
+                let (plus, lease) = match from.u8()? {
+                    0 => (false, false),
+                    PLUS => (true, false),
+                    PLUS_AND_LEASE => (true, true),
+                    _ => return Err(Error::Unknown),
+                };
+                Operation::ReadDirectory {
+                    cookie,
+                    limit,
+                    plus,
+                    lease,
+                }
+            }
             10 => Operation::StatFileSystem,
             11 => Operation::GetChange,
             12 => {
@@ -425,6 +446,7 @@ impl<'a> Operation<'a> {
                 Operation::Once { slot, sequence }
             }
             30 => Operation::SyncFileSystem,
+            31 => Operation::Lease,
             32 => match from.u32()? {
                 limit @ 0..=MAX_DATA => Operation::ReadWhole { limit },
                 _ => return Err(Error::TooLong),
@@ -447,6 +469,7 @@ impl<'a> Operation<'a> {
             | Operation::GetChange
             | Operation::ListExtended
             | Operation::SyncFileSystem
+            | Operation::Lease
             | Operation::Other(_) => Ok(()),
             Operation::File(handle) => handle.encode(encoder),
             Operation::Walk(name) => name.encode(encoder),
@@ -462,10 +485,15 @@ impl<'a> Operation<'a> {
                 cookie,
                 limit,
                 plus,
+                lease,
             } => {
                 encoder.u64(*cookie)?;
                 encoder.u32(*limit)?;
-                encoder.flag(*plus)
+                encoder.u8(match (plus, lease) {
+                    (false, _) => 0,
+                    (true, false) => PLUS,
+                    (true, true) => PLUS_AND_LEASE,
+                })
             }
             Operation::Create {
                 name,

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::lock::Conflict;
 use crate::name::Target;
+use crate::recall::Lease;
 
 /// How a write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub enum Outcome<'a> {
     Locked(bool),
     /// Of `Test`: a lock that is in the way.
     Conflict(Option<Conflict>),
+    /// Of `Lease`.
+    Lease(Lease),
 }
 
 impl<'a> Outcome<'a> {
@@ -109,6 +112,7 @@ impl<'a> Outcome<'a> {
                 i64::try_from(position).map_err(|_| Error::TooLong)?;
                 Outcome::Position(position)
             }
+            31 => Outcome::Lease(Lease::decode(&mut decoder)?),
             25 => Outcome::Value(decoder.bytes(decoder.remaining())?),
             27 => {
                 let names = decoder.bytes(decoder.remaining())?;
@@ -149,6 +153,7 @@ impl<'a> Outcome<'a> {
             }
             Outcome::Synced(errors) => encoder.u32(*errors),
             Outcome::Created(created) => encoder.flag(*created),
+            Outcome::Lease(lease) => encoder.u8(*lease as u8),
             Outcome::Change(number) | Outcome::Copied(number) | Outcome::Position(number) => {
                 encoder.u64(*number)
             }

@@ -91,6 +91,11 @@ bool hmdfs_helper_inode_is_new(struct inode *inode)
 	return inode_state_read_once(inode) & I_NEW;
 }
 
+bool hmdfs_helper_inode_is_open_for_write(const struct inode *inode)
+{
+	return inode_is_open_for_write(inode);
+}
+
 void hmdfs_helper_inode_lock(struct inode *inode)
 {
 	inode_lock(inode);

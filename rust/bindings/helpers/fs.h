@@ -21,6 +21,7 @@ void hmdfs_helper_ihold(struct inode *inode);
 void hmdfs_helper_inode_set_atime(struct inode *inode, s64 seconds, u32 nanoseconds);
 void hmdfs_helper_inode_set_ctime(struct inode *inode, s64 seconds, u32 nanoseconds);
 bool hmdfs_helper_inode_is_new(struct inode *inode);
+bool hmdfs_helper_inode_is_open_for_write(const struct inode *inode);
 void hmdfs_helper_inode_lock(struct inode *inode);
 void hmdfs_helper_inode_unlock(struct inode *inode);
 void hmdfs_helper_inode_set_mtime(struct inode *inode, s64 seconds, u32 nanoseconds);

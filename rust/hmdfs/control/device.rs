@@ -34,6 +34,10 @@ use kernel::{
 pub(super) fn set(request: &Request<'_>) -> Result {
     let mount = mount_of(request)?;
     let settings = settings(request)?;
+    let before = mount
+        .peers
+        .by_id(&settings.id)
+        .map(|peer| (peer.access(), peer.level()));
     mount.peers.set(&settings).map_err(|error| match error {
         SettingsError::NumberMissing => request.refuse(EINVAL, c"a new device needs a number"),
         SettingsError::NameMissing => request.refuse(EINVAL, c"a new device needs a name"),
@@ -54,7 +58,15 @@ pub(super) fn set(request: &Request<'_>) -> Result {
         ),
         SettingsError::Unmounting => request.refuse(ENODEV, c"hmdfs is being unmounted"),
         SettingsError::Memory => ENOMEM,
-    })
+    })?;
+    let peer = mount.peers.by_id(&settings.id);
+    if let (Some(before), Some(peer), Some(share)) = (before, peer, mount.share()) {
+        if before != (peer.access(), peer.level()) {
+            // What it may not read any more, it is to be told the next time that it asks.
+            share.export.leases().break_all(&peer);
+        }
+    }
+    Ok(())
 }
 
 fn settings(request: &Request<'_>) -> Result<DeviceSettings> {

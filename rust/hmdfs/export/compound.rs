@@ -10,8 +10,8 @@ use hmdfs_kapi::{
 };
 use hmdfs_model::security::Access;
 use hmdfs_proto::{
-    self as proto, Attributes, Entry, FileSystem, Handle, Locking, Operation, Outcome, ReplyWriter,
-    RequestReader, Status, Target,
+    self as proto, Attributes, Entry, FileSystem, Handle, Lease, Locking, Operation, Outcome,
+    ReplyWriter, RequestReader, Status, Target,
 };
 use kernel::{
     error::code::EOVERFLOW,
@@ -42,7 +42,7 @@ pub(super) fn serve<C: Client + ?Sized>(
     let plan = plan(body, input.as_ref().map_or(0, PageRun::len))?;
     let Some((slot, sequence)) = plan.once else {
         let reply = match export {
-            Ok(export) => execute(export, client, body, input, plan.size)?,
+            Ok(export) => execute(export, client, body, input, plan)?,
             Err(status) => Err(status),
         };
         return Ok(Some(reply.map_or_else(Response::failed, Response::from)));
@@ -53,7 +53,7 @@ pub(super) fn serve<C: Client + ?Sized>(
     let kept = match replay.begin(epoch, slot, sequence) {
         Begin::Execute(turn) => {
             let kept = match export {
-                Ok(export) => keep(|| execute(export, client, body, input, plan.size))?,
+                Ok(export) => keep(|| execute(export, client, body, input, plan))?,
                 Err(status) => Kept::Failed(status),
             };
             turn.end(kept.clone());
@@ -134,7 +134,7 @@ fn execute<C: Client + ?Sized>(
     client: &C,
     body: &[u8],
     input: Option<PageRun>,
-    size: usize,
+    Plan { size, changes, .. }: Plan,
 ) -> proto::Result<core::result::Result<Reply, Status>> {
     let Ok(mut reply) = KVVec::from_elem(0, size, GFP_KERNEL) else {
         return Ok(Err(Status::ENOMEM));
@@ -149,18 +149,32 @@ fn execute<C: Client + ?Sized>(
         seen: [const { None }; SEEN],
         value: KVVec::new(),
     };
+    // Its own changes are to leave its leases alone, and others' leases are waited for.
+    let changing = match client.peer().filter(|_| changes) {
+        Some(peer) => match export.leases.change(peer) {
+            Ok(changing) => Some(changing),
+            Err(_) => return Ok(Err(Status::ENOMEM)),
+        },
+        None => None,
+    };
     let length = cred::with_creds(&export.server, || execution.run(body, &mut reply))?;
+    if let Some(changing) = changing {
+        changing.settle();
+    }
     let data = execution.data;
     reply.truncate(length);
     Ok(Ok(Reply { body: reply, data }))
 }
 
 /// What is known of a request before anything is done.
+#[derive(Clone, Copy)]
 struct Plan {
     /// Most bytes of the reply.
     size: usize,
     /// Slot and number, if it must not be executed twice.
     once: Option<(u16, u64)>,
+    /// Whether it may change something.
+    changes: bool,
 }
 
 /// Checks all of a request that comes with `input` bytes of data, and finds out how long its reply
@@ -172,6 +186,7 @@ fn plan(body: &[u8], input: usize) -> proto::Result<Plan> {
     let mut size = 2 + ReplyWriter::OUTCOME_HEADER;
     let mut written = 0;
     let mut once = None;
+    let mut changes = false;
     for operation in RequestReader::new(body)? {
         let operation = operation?;
         match operation {
@@ -186,6 +201,7 @@ fn plan(body: &[u8], input: usize) -> proto::Result<Plan> {
             _ => {}
         }
         size = usize::saturating_add(size, outcome_size(&operation));
+        changes |= operation.is_change();
     }
     if written != input {
         return Err(proto::Error::Misplaced);
@@ -195,6 +211,7 @@ fn plan(body: &[u8], input: usize) -> proto::Result<Plan> {
     Ok(Plan {
         size: size.min(limit),
         once,
+        changes,
     })
 }
 
@@ -220,7 +237,7 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             | Operation::SyncFileSystem
             | Operation::Value(_)
             | Operation::Other(_) => 0,
-            Operation::Create { .. } => 1,
+            Operation::Create { .. } | Operation::Lease => 1,
             Operation::Sync { .. } => 4,
             Operation::Write { .. } => 24,
             Operation::GetChange | Operation::Copy { .. } | Operation::Seek { .. } => 8,
@@ -352,12 +369,15 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             Operation::Read { offset, length } => self.read(*offset, *length)?,
             Operation::ReadWhole { limit } => self.read_whole(*limit)?,
             Operation::ReadLink => return self.read_link(operation, writer),
+            Operation::Lease => Outcome::Lease(self.lease()?),
             Operation::ReadDirectory {
                 cookie,
                 limit,
                 plus,
+                lease,
             } => {
                 let export = self.export;
+                let client = self.client;
                 let limit = listing_size(*limit);
                 let current = self.current()?;
                 let handle = current.handle(export)?;
@@ -367,6 +387,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
                     handle,
                     limit,
                     plus: *plus,
+                    holder: client.peer().filter(|_| *lease),
                 };
                 return listing.write(*cookie, operation, writer);
             }
@@ -458,6 +479,17 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         };
         export.check_reachable(&current.path)?;
         Ok(current)
+    }
+
+    /// Gives the client a lease on the current file, if it can have one.
+    fn lease(&mut self) -> Result<Lease> {
+        let (client, export) = (self.client, self.export);
+        let current = self.current()?;
+        let handle = current.handle(export)?;
+        let peer = client.peer();
+        Ok(peer.map_or(Lease::None, |peer| {
+            export.leases.grant(peer, &current.path, &handle)
+        }))
     }
 
     /// Checks that the current file may be opened like this.

@@ -7,10 +7,11 @@
 //! lock. What vanishes in between is left out.
 
 use hmdfs_kapi::vfs::{DirectoryFile, Emit, Mask, Path};
-use hmdfs_proto::{Attributes, Encoder, Entry, Handle, Name, Operation, ReplyWriter};
-use kernel::{error::code::EOVERFLOW, prelude::*};
+use hmdfs_proto::{Attributes, Encoder, Entry, Handle, Lease, Name, Operation, ReplyWriter};
+use kernel::{error::code::EOVERFLOW, prelude::*, sync::Arc};
 
 use super::{attributes, Export};
+use crate::peer::Peer;
 
 /// Most entries that are collected for one reply.
 const MAX_ENTRIES: usize = 8192;
@@ -25,6 +26,8 @@ pub(super) struct Listing<'a> {
     pub(super) limit: usize,
     /// Whether handles and attributes are wanted.
     pub(super) plus: bool,
+    /// Who gets leases on what is listed.
+    pub(super) holder: Option<&'a Arc<Peer>>,
 }
 
 impl Listing<'_> {
@@ -164,10 +167,12 @@ impl Listing<'_> {
             file_type: collected.file_type,
             name,
             node: None,
+            lease: Lease::None,
         };
         if self.plus {
             match self.node(&name) {
-                Ok(node @ (_, attributes)) => {
+                Ok((lease, node @ (_, attributes))) => {
+                    entry.lease = lease;
                     entry.ino = attributes.ino;
                     // CAST: The type bits are the highest four of sixteen.
                     entry.file_type = (attributes.file_type() >> 12) as u8;
@@ -189,10 +194,16 @@ impl Listing<'_> {
         Encoded::Sent
     }
 
-    fn node(&self, name: &Name<'_>) -> Result<(Handle, Attributes)> {
+    /// What an entry stands for, and whether there is a lease on it.
+    fn node(&self, name: &Name<'_>) -> Result<(Lease, (Handle, Attributes))> {
         let path = self.directory.lookup(name.as_bytes())?;
+        let handle = self.export.handles.encode(&path)?;
+        let leases = &self.export.leases;
+        let lease = self
+            .holder
+            .map_or(Lease::None, |peer| leases.grant(peer, &path, &handle));
         let attributes = attributes::attributes(&path.getattr()?);
-        Ok((self.export.handles.encode(&path)?, attributes))
+        Ok((lease, (handle, attributes)))
     }
 }
 

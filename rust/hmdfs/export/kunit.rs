@@ -128,6 +128,7 @@ fn list(
                 cookie,
                 limit,
                 plus,
+                lease: false,
             },
         ];
         let response = call(export, &TRUSTED, &operations)?;

@@ -147,7 +147,7 @@ impl Link {
         Ok(())
     }
 
-    fn send_courier(self: &Arc<Self>) {
+    pub(super) fn send_courier(self: &Arc<Self>) {
         // Refused when it waits for its turn: then it will see what there is.
         let _ = self
             .mount
@@ -224,7 +224,8 @@ impl WorkItem<1> for Link {
     fn run(this: Arc<Link>) {
         let _nofs = NofsScope::enter();
         loop {
-            let Some(header) = this.pulse.lock().next() else {
+            let header = this.pulse.lock().next();
+            let Some(header) = header.or_else(|| this.next_notice_reply()) else {
                 return;
             };
             if this.send(header, &[], &[], None).is_err() {

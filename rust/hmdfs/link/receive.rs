@@ -69,7 +69,7 @@ impl From<proto::Error> for End {
 }
 
 /// The peer sent what is well formed and yet not allowed.
-fn violation(what: &str) -> End {
+pub(super) fn violation(what: &str) -> End {
     pr_warn!("a peer broke the protocol: {}\n", what);
     End(DownReason::Protocol, 0)
 }
@@ -173,6 +173,8 @@ impl Link {
             (Kind::Reply, Opcode::Ping) if is_bare(&header) => self
                 .take_pong(header.id)
                 .map_err(|_| violation("reply to a PING that was not sent")),
+            (Kind::Request, Opcode::Recall) => self.receive_notice(&header),
+            (Kind::Reply, Opcode::Recall) if is_bare(&header) => self.take_notice_reply(header.id),
             (Kind::Notice, Opcode::Bye) => Err(End(DownReason::PeerBye, 0)),
             (Kind::Notice, Opcode::Other(_)) => self.skip_rest(&header),
             _ => Err(violation("message out of place")),
@@ -311,9 +313,7 @@ impl Link {
                 return Err(violation("request too long"));
             }
             self.counters.requests_received.add(1);
-            body = KVVec::from_elem(0, usize_of(header.body), GFP_KERNEL)
-                .map_err(|_| End(DownReason::IoError, no_memory()))?;
-            self.fill(&mut body)?;
+            body = self.receive_body(&header)?;
             if header.data != 0 {
                 data = Some(self.receive_run(usize_of(header.data))?);
             }
@@ -321,6 +321,14 @@ impl Link {
             self.skip_rest(&header)?;
         }
         Incoming::queue(self, header, body, data).map_err(|_| End(DownReason::IoError, no_memory()))
+    }
+
+    /// Receives the body of a request, whose length was checked.
+    pub(super) fn receive_body(&self, header: &Header) -> Result<KVVec<u8>, End> {
+        let mut body = KVVec::from_elem(0, usize_of(header.body), GFP_KERNEL)
+            .map_err(|_| End(DownReason::IoError, no_memory()))?;
+        self.fill(&mut body)?;
+        Ok(body)
     }
 
     /// Receives the data of a request.

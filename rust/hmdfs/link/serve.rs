@@ -16,7 +16,7 @@ use crate::{
         Replay,
         Waker, //
     },
-    peer::grants::Bell,
+    peer::{grants::Bell, Peer},
 };
 use hmdfs_kapi::{
     memalloc::NofsScope,
@@ -190,6 +190,10 @@ impl Client for Link {
 
     fn granted(&self, session: u64, waiter: u64, status: Status) {
         self.peer.sessions().granted(session, waiter, status);
+    }
+
+    fn peer(&self) -> Option<&Arc<Peer>> {
+        Some(&self.peer)
     }
 }
 

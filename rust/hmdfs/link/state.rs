@@ -71,7 +71,7 @@ impl DownReason {
 
     /// Whether another link in its place is not to be waited for: it was meant to end, or would
     /// end in the same way.
-    pub(super) const fn is_final(self) -> bool {
+    pub(crate) const fn is_final(self) -> bool {
         matches!(
             self,
             DownReason::Admin | DownReason::PeerBye | DownReason::Version | DownReason::Protocol

@@ -74,7 +74,7 @@ pub(super) fn set_acl(inode: &Inode, acl_type: AclType, acl: Option<&[u8]>) -> R
 
 /// Reads an extended attribute.
 pub(crate) fn getxattr(inode: &Inode, name: &CStr, value: &mut [u8]) -> Result<usize> {
-    extended::getxattr(inode::of(&*first(inode)?)?, name, value)
+    extended::getxattr(&*first(inode)?, name, value)
 }
 
 /// Sets an extended attribute, or removes it.

@@ -309,8 +309,11 @@ fn answer(
     reply: &Reply,
     question: Question,
 ) -> Result<Option<Arc<Child>>> {
-    let child = found(reply, &find_operations(part.handle, name), question)?;
-    Ok(child.map(|child| Arc::new(child, GFP_KERNEL)).transpose()?)
+    let found = found(reply, &find_operations(part.handle, name), question)?;
+    Ok(found
+        .child
+        .map(|child| Arc::new(child, GFP_KERNEL))
+        .transpose()?)
 }
 
 impl RealNames for Asked<'_> {

@@ -76,6 +76,7 @@ impl Renaming<'_> {
             Some(_) => real_name(self.new_dir, self.new)?,
             None => same_real_name(self.new)?,
         };
+        let validity = self.old_dir.super_block().data().ask().validity;
         let renamed = names::rename_entries(
             &Entry {
                 dir: &*of(self.old_dir)?.parts().inode_of(self.old_dir, peer)?,
@@ -89,7 +90,7 @@ impl Renaming<'_> {
             },
             self.flags,
         );
-        let question = renamed.inspect_err(|&error| {
+        renamed.inspect_err(|&error| {
             if error == ENOENT || error == ESTALE {
                 // One of them is not what it was taken for.
                 siblings::doubt(self.old);
@@ -97,7 +98,8 @@ impl Renaming<'_> {
             }
         })?;
         self.forget_old(&old_name)?;
-        let time = question.validity.as_time();
+        // Other devices count, too: leases on this one's directories say too little.
+        let time = validity.as_time();
         self.old.set_time(time);
         if self.flags.is_exchange() {
             self.new.set_time(time);

@@ -99,6 +99,7 @@ fn first_entry(directory: Handle) -> [Operation<'static>; 2] {
             cookie: 0,
             limit: 1,
             plus: false,
+            lease: false,
         },
     ]
 }
@@ -156,7 +157,8 @@ fn remove_part(dir: &Inode, above: &Parts, part: &Part, name: &[u8]) -> Result {
         Part::Local(path) => dir.lower().ok_or(EIO)?.rmdir(name, path),
         Part::Remote(peer, _) => {
             let parent = above.inode_of(dir, peer)?;
-            names::remove_inode(&parent, name, &*part.remote_inode(&parent)?, true)
+            names::remove_inode(&parent, name, &*part.remote_inode(&parent)?, true)?;
+            Ok(())
         }
     }
 }

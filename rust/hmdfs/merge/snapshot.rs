@@ -361,6 +361,7 @@ impl Progress {
                 cookie: self.cookie,
                 limit: CHUNK,
                 plus: self.plus,
+                lease: false,
             },
         ]
     }

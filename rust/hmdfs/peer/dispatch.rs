@@ -194,6 +194,11 @@ impl Peer {
             .map(|(place, link, _)| (place, link.clone()))
     }
 
+    /// A link that is up, the one with the least to do.
+    pub(crate) fn any_link(&self) -> Option<Arc<Link>> {
+        self.least_busy(&[false; MAX_LINKS]).map(|(_, link)| link)
+    }
+
     fn enqueue(&self, call: Call, first: bool) {
         let lane = Lane::of(&call);
         let mut place = match Place::new(call) {

@@ -87,7 +87,7 @@ impl Peer {
         !links.is_forgotten()
     }
 
-    fn tell(self: &Arc<Self>, grant: Grant) {
+    fn tell_granted(self: &Arc<Self>, grant: Grant) {
         let operation = Operation::Locking(Locking::Granted {
             session: grant.session,
             waiter: grant.waiter,
@@ -147,7 +147,7 @@ impl WorkItem<2> for Peer {
     fn run(this: Arc<Peer>) {
         let _nofs = NofsScope::enter();
         for grant in this.sessions.held().grants() {
-            this.tell(grant);
+            this.tell_granted(grant);
         }
     }
 }

@@ -50,6 +50,8 @@ pub(super) struct Links {
     forgotten: bool,
     /// While the last link has ended, and another one is hoped for.
     hope: Option<Hope>,
+    /// When the last link ended.
+    lost: Option<Instant<Monotonic>>,
 }
 
 struct Hope {
@@ -72,6 +74,7 @@ impl Links {
             places: [const { None }; MAX_LINKS],
             forgotten: false,
             hope: None,
+            lost: None,
         }
     }
 
@@ -169,14 +172,14 @@ impl Peer {
         online
     }
 
-    /// Gives a link up that has ended. It has spoken for the peer if it `was_up`; whether a
-    /// peer without links `may_return` depends on how this one ended.
+    /// Gives a link up that has ended for this reason. It has spoken for the peer if it `was_up`;
+    /// whether a peer without links may return depends on how the last one ended.
     pub(crate) fn remove_link(
         self: &Arc<Self>,
         link: &Arc<Link>,
         mount: &Arc<Mount>,
         was_up: bool,
-        may_return: bool,
+        reason: DownReason,
     ) {
         let mut gone = false;
         let mut hopes = false;
@@ -188,7 +191,8 @@ impl Peer {
                 .find(|place| place.as_ref().is_some_and(|other| Arc::ptr_eq(other, link)))
                 .and_then(Option::take);
             if was_up && removed.is_some() && self.up.fetch_sub(1, Full) == 1 {
-                hopes = !links.forgotten && (may_return || links.is_greeting());
+                links.lost = Some(Instant::now());
+                hopes = !links.forgotten && (!reason.is_final() || links.is_greeting());
                 gone = !hopes;
                 if hopes {
                     links.hope = Some(Hope {
@@ -198,6 +202,10 @@ impl Peer {
                     });
                 } else {
                     self.go_offline();
+                    if reason == DownReason::PeerBye {
+                        // Before it can have another link: it relies on nothing any more.
+                        self.holder.clear();
+                    }
                 }
             }
             removed
@@ -207,7 +215,28 @@ impl Peer {
             self.look_again(mount);
         }
         if gone {
-            self.leave(mount, !may_return);
+            self.leave(mount, reason.is_final());
+        }
+    }
+
+    /// Whether there will be no more links.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.links.lock().forgotten
+    }
+
+    /// Whether there was no link for more than so many milliseconds.
+    pub(crate) fn is_without_link_for(&self, milliseconds: i64) -> bool {
+        let links = self.links.lock();
+        self.links_up() == 0
+            && links
+                .lost
+                .is_none_or(|since| since.elapsed().as_millis() > milliseconds)
+    }
+
+    /// Ends all links, without waiting.
+    pub(crate) fn end_links(&self, reason: DownReason) {
+        for link in self.links().into_iter().flatten() {
+            link.end(reason, 0);
         }
     }
 

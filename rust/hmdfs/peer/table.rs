@@ -176,7 +176,7 @@ impl Peers {
         self.bump();
         peer.forget();
         peer.cancel_delayed();
-        end_links(&peer);
+        peer.end_links(DownReason::Admin);
         cancel_delayed_work::<Peer, 1>(&peer);
         true
     }
@@ -258,7 +258,7 @@ impl Peers {
     pub(crate) fn abort(&self) {
         let mut number = 0;
         while let Some(peer) = self.at_or_after(number) {
-            end_links(&peer);
+            peer.end_links(DownReason::Admin);
             peer.lose_hope();
             number = peer.number().saturating_add(1);
         }
@@ -273,7 +273,7 @@ impl Peers {
         };
         for peer in &peers {
             peer.forget();
-            end_links(peer);
+            peer.end_links(DownReason::Admin);
         }
         {
             let mut alive = self.alive.lock();
@@ -289,11 +289,5 @@ impl Peers {
         // nothing in the control queue makes work for the other.
         self.serve.flush();
         self.control.flush();
-    }
-}
-
-fn end_links(peer: &Peer) {
-    for link in peer.links().into_iter().flatten() {
-        link.end(DownReason::Admin, 0);
     }
 }

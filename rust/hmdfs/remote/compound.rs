@@ -4,13 +4,16 @@
 
 use hmdfs_kapi::errno::EPROTO;
 use hmdfs_proto::{
-    Attributes, Conflict, FileSystem, Handle, Operation, Outcome, ReplyReader, RequestWriter,
-    Written,
+    Attributes, Conflict, FileSystem, Handle, Lease, Operation, Outcome, ReplyReader,
+    RequestWriter, Written,
 };
 use kernel::prelude::*;
 
+use super::{inode::Node, leases};
 use crate::{
     link::{Effect, Reply, Request},
+    mount::{Mount, Question},
+    node::Inode,
     peer::Peer,
 };
 
@@ -86,8 +89,11 @@ pub(crate) fn call(peer: &Peer, operations: &[Operation<'_>], data_limit: u32) -
 }
 
 /// As [`call`], of operations that change something.
-pub(crate) fn change(peer: &Peer, operations: &[Operation<'_>]) -> Result<Reply> {
-    let reply = call(peer, operations, 0)?;
+pub(crate) fn change(mount: &Mount, peer: &Peer, operations: &[Operation<'_>]) -> Result<Reply> {
+    let reply = call(peer, operations, 0).inspect_err(|_| {
+        // It may have been done, and the owner recalls no leases for what this device does.
+        leases::doubt(mount, peer, operations);
+    })?;
     peer.set_unsynced(reply.epoch);
     Ok(reply)
 }
@@ -155,12 +161,40 @@ impl<'a> Outcomes<'a> {
         }
     }
 
+    /// Whether there is a lease.
+    pub(crate) fn lease(&mut self) -> Result<Lease> {
+        match self.next()? {
+            Outcome::Lease(lease) => Ok(lease),
+            _ => Err(EPROTO.into()),
+        }
+    }
+
     /// Attributes.
     pub(crate) fn attributes(&mut self) -> Result<Attributes> {
         match self.next()? {
             Outcome::Attributes(attributes) => Ok(attributes),
             _ => Err(EPROTO.into()),
         }
+    }
+
+    /// Whether there is a lease on the file `inode`, and its attributes: the next two outcomes.
+    /// The question says how long they are right.
+    pub(super) fn told(
+        &mut self,
+        inode: &Inode,
+        node: &Node,
+        question: Question,
+    ) -> Result<(Question, Attributes)> {
+        let lease = self.lease()?;
+        let attributes = self.attributes()?;
+        let validity = leases::settle(inode, node, lease, question);
+        Ok((
+            Question {
+                validity,
+                ..question
+            },
+            attributes,
+        ))
     }
 
     /// Length of the data, and whether they reach the end of the file.

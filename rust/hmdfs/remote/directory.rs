@@ -12,7 +12,7 @@ use hmdfs_kapi::{
     },
     vfs::{rename::Flags, AclType, Changes},
 };
-use hmdfs_proto::{Attributes, Handle, Name, Operation, Outcome};
+use hmdfs_proto::{Attributes, Handle, Lease, Name, Operation, Outcome};
 use kernel::{
     prelude::*,
     sync::{Arc, ArcBorrow},
@@ -21,7 +21,8 @@ use kernel::{
 use super::{
     compound::{self, Outcomes},
     extended,
-    inode::{self, fill_stat, getattr, iget, of, Locking, Node},
+    inode::{self, fill_stat, getattr, iget, of},
+    leases,
     listing::Listing,
     names, open, set,
 };
@@ -30,7 +31,6 @@ use crate::{
     mount::{Hmdfs, Mount, Question},
     node::{Dentry, Inode, Node as AnyNode},
     peer::Peer,
-    validity::Validity,
 };
 
 /// What is known of an entry after it was asked for.
@@ -41,28 +41,37 @@ pub(crate) struct Child {
     pub(crate) target: Option<KVec<u8>>,
     /// What it is the answer to.
     pub(crate) question: Question,
+    /// Whether there is a lease on it.
+    pub(crate) lease: Lease,
+}
+
+/// What is known of a name after it was asked for.
+pub(crate) struct Found {
+    /// What it stands for, if anything.
+    pub(crate) child: Option<Child>,
+    /// Whether there is a lease on the directory.
+    pub(crate) lease: Lease,
+    /// What it is the answer to.
+    pub(crate) question: Question,
 }
 
 /// The operations that [`find`] consists of.
 ///
 /// The last one fails unless the entry is a symbolic link, and that costs nothing.
-pub(crate) fn find_operations<'a>(directory: Handle, name: Name<'a>) -> [Operation<'a>; 5] {
+pub(crate) fn find_operations<'a>(directory: Handle, name: Name<'a>) -> [Operation<'a>; 7] {
     [
         Operation::File(directory),
+        Operation::Lease,
         Operation::Walk(name),
         Operation::GetHandle,
+        Operation::Lease,
         Operation::GetAttributes,
         Operation::ReadLink,
     ]
 }
 
-/// Asks for an entry of a directory; `None` when there is no such name.
-pub(crate) fn find(
-    mount: &Mount,
-    peer: &Peer,
-    directory: Handle,
-    name: Name<'_>,
-) -> Result<Option<Child>> {
+/// Asks for an entry of a directory.
+pub(crate) fn find(mount: &Mount, peer: &Peer, directory: Handle, name: Name<'_>) -> Result<Found> {
     let question = mount.ask();
     let operations = find_operations(directory, name);
     let reply = compound::call(peer, &operations, 0)?;
@@ -72,7 +81,7 @@ pub(crate) fn find(
 /// Asks for an entry of the directory `dir`; `None` when there is no such name.
 pub(crate) fn find_in(mount: &Mount, dir: &Inode, bytes: &[u8]) -> Result<Option<Child>> {
     let node = of(dir)?;
-    find(mount, node.peer(), node.handle(), name(bytes)?)
+    Ok(find(mount, node.peer(), node.handle(), name(bytes)?)?.child)
 }
 
 /// Reads the reply to [`find_operations`].
@@ -80,15 +89,21 @@ pub(crate) fn found(
     reply: &Reply,
     operations: &[Operation<'_>],
     question: Question,
-) -> Result<Option<Child>> {
+) -> Result<Found> {
     let mut outcomes = Outcomes::new(reply, operations)?;
     outcomes.done()?;
+    let mut found = Found {
+        child: None,
+        lease: outcomes.lease()?,
+        question,
+    };
     match outcomes.done() {
         Ok(()) => {}
-        Err(error) if error == ENOENT => return Ok(None),
+        Err(error) if error == ENOENT => return Ok(found),
         Err(error) => return Err(error),
     }
-    let (handle, attributes) = (outcomes.handle()?, outcomes.attributes()?);
+    let (handle, lease) = (outcomes.handle()?, outcomes.lease()?);
+    let attributes = outcomes.attributes()?;
     let target = match outcomes.next() {
         Ok(Outcome::Target(target)) => {
             let mut copy = KVec::new();
@@ -98,18 +113,21 @@ pub(crate) fn found(
         Ok(_) => return Err(EPROTO.into()),
         Err(_) => None,
     };
-    Ok(Some(Child {
+    found.child = Some(Child {
         handle,
         attributes,
         target,
         question,
-    }))
+        lease,
+    });
+    Ok(found)
 }
 
 /// The operations that [`root`] consists of.
-pub(crate) const ROOT_OPERATIONS: [Operation<'static>; 3] = [
+pub(crate) const ROOT_OPERATIONS: [Operation<'static>; 4] = [
     Operation::Root,
     Operation::GetHandle,
+    Operation::Lease,
     Operation::GetAttributes,
 ];
 
@@ -129,7 +147,8 @@ pub(crate) fn root_of(
 ) -> Result<Child> {
     let mut outcomes = Outcomes::new(reply, operations)?;
     outcomes.done()?;
-    let (handle, attributes) = (outcomes.handle()?, outcomes.attributes()?);
+    let (handle, lease) = (outcomes.handle()?, outcomes.lease()?);
+    let attributes = outcomes.attributes()?;
     if !attributes.is_directory() {
         return Err(EPROTO.into());
     }
@@ -138,6 +157,7 @@ pub(crate) fn root_of(
         attributes,
         target: None,
         question,
+        lease,
     })
 }
 
@@ -156,7 +176,7 @@ pub(crate) fn name(bytes: &[u8]) -> Result<Name<'_>> {
 /// tells is taken over.
 pub(crate) fn revalidate(
     mount: &Mount,
-    dir: &Node,
+    dir: &Inode,
     bytes: &[u8],
     dentry: &Dentry,
     intent: Intent,
@@ -172,23 +192,21 @@ pub(crate) fn revalidate(
         // Opening resolves the name again, in the same round trip.
         return Ok(true);
     }
-    match find(mount, dir.peer(), dir.handle(), name(bytes)?) {
-        Ok(Some(child)) if node.learn(child.handle) => {
-            inode::take(
-                inode,
-                node,
-                child.question,
-                &child.attributes,
-                None,
-                Locking::Try,
-            )?;
-            dentry.set_time(child.question.validity.as_time());
+    let directory = of(dir)?;
+    let found = match find(mount, directory.peer(), directory.handle(), name(bytes)?) {
+        Ok(found) => found,
+        // The directory itself is gone.
+        Err(error) if error == ESTALE => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let validity = leases::settle(dir, directory, found.lease, found.question);
+    match found.child {
+        Some(child) if node.learn(child.handle) => {
+            inode::learn(inode, node, &child)?;
+            dentry.set_time(validity.as_time());
             Ok(true)
         }
-        Ok(_) => Ok(false),
-        // The directory itself is gone.
-        Err(error) if error == ESTALE => Ok(false),
-        Err(error) => Err(error),
+        _ => Ok(false),
     }
 }
 
@@ -205,13 +223,13 @@ impl Operations<Hmdfs> for DirectoryOps {
         let node = of(dir)?;
         let wanted = dentry.name();
         let found = find(&mount, node.peer(), node.handle(), name(wanted.as_bytes())?)?;
-        let (inode, validity) = match found {
+        let validity = leases::settle(dir, node, found.lease, found.question);
+        let (inode, validity) = match found.child {
             Some(child) => (
                 Some(iget(dir.super_block(), node.peer(), &child)?),
-                child.question.validity,
+                validity,
             ),
-            // That there is no such name is not remembered: it may be made at any moment.
-            None => (None, Validity::NONE),
+            None => (None, leases::of_nothing(validity)),
         };
         dentry.splice_alias(inode, validity.as_time())
     }

@@ -2,7 +2,8 @@
 
 //! Extended attributes and access control lists of other devices' files.
 //!
-//! They are asked for whenever a program wants them; nothing is kept here.
+//! They are asked for whenever a program wants them; all that is kept here is that a file has none,
+//! which the owner tells with a lease.
 
 use hmdfs_kapi::{
     errno::{ENODATA, EOPNOTSUPP},
@@ -30,6 +31,11 @@ fn user(name: &CStr) -> Result<AttributeName<'_>> {
         return Err(EOPNOTSUPP.into());
     }
     AttributeName::new(name).map_err(|_| ERANGE)
+}
+
+/// Whether there is nothing to be asked for.
+fn is_bare(inode: &Inode) -> Result<bool> {
+    Ok(of(inode)?.is_bare(&inode.super_block().data(), inode))
 }
 
 /// Asks for what `operation` gives, which are bytes, and calls `use_it` with them.
@@ -60,8 +66,12 @@ fn give(bytes: &[u8], room: &mut [u8]) -> Result<usize> {
 }
 
 /// Reads an extended attribute.
-pub(crate) fn getxattr(node: &Node, name: &CStr, value: &mut [u8]) -> Result<usize> {
-    ask(node, Operation::GetExtended(user(name)?), |bytes| {
+pub(crate) fn getxattr(inode: &Inode, name: &CStr, value: &mut [u8]) -> Result<usize> {
+    let name = user(name)?;
+    if is_bare(inode)? {
+        return Err(ENODATA.into());
+    }
+    ask(of(inode)?, Operation::GetExtended(name), |bytes| {
         give(bytes, value)
     })
 }
@@ -96,15 +106,20 @@ fn change(
     // The longest ones are longer than the arguments of an operation can be.
     let (front, value) = value.split_at_checked(PART).unwrap_or((&[], value));
     let set = Operation::SetExtended { name, value, mode };
-    if front.is_empty() {
+    let changed = if front.is_empty() {
         set::change(inode, node, set, || ())
     } else {
         set::change_by(inode, node, &[Operation::Value(front), set], || ())
-    }
+    };
+    node.forget_bare();
+    changed
 }
 
 /// Lists the names of all extended attributes.
 pub(crate) fn listxattr(inode: &Inode, list: &mut [u8]) -> Result<usize> {
+    if is_bare(inode)? {
+        return Ok(0);
+    }
     ask(of(inode)?, Operation::ListExtended, |names| {
         give(names, list)
     })
@@ -116,6 +131,9 @@ fn acl_name(acl_type: AclType) -> Result<AttributeName<'static>> {
 
 /// An access control list.
 pub(crate) fn get_acl(inode: &Inode, acl_type: AclType) -> Result<Option<KVVec<u8>>> {
+    if is_bare(inode)? {
+        return Ok(None);
+    }
     let operation = Operation::GetExtended(acl_name(acl_type)?);
     let found = ask(of(inode)?, operation, |bytes| {
         let mut value = KVVec::new();

@@ -11,18 +11,19 @@ use hmdfs_kapi::{
     netfs::{CopyRange, Operations, ReadSubrequest, WriteSubrequest},
     vfs::Allocation,
 };
-use hmdfs_proto::{Name, Operation, MAX_DATA};
+use hmdfs_proto::{Lease, Name, Operation, MAX_DATA};
 use kernel::prelude::*;
 
 use super::{
     compound::{self, Outcomes},
     inode::{self, of, Beginning, Locking, Node},
-    lock, space, write,
+    leases, lock, space, write,
 };
 use crate::{
     link::{Completion, Destination, Reply},
-    mount::{Hmdfs, Mount, Question},
+    mount::{Hmdfs, Question},
     node::{Inode, Node as AnyNode},
+    validity::Validity,
 };
 
 /// Files up to this size are read in the round trip that opens them.
@@ -57,12 +58,21 @@ impl Operations<Hmdfs> for FileOps {
             // told to those who wrote.
             let _ = inode.write_and_wait();
         }
+        let question = mount.ask();
         let access = Operation::Open {
             read: file.is_readable(),
             write: file.is_writable(),
         };
         // The name may mean another file by now, so it is resolved in the same round trip.
         let (dentry, parent) = (file.dentry(), file.dentry().parent());
+        if !file.is_writable() && !dentry.is_unhashed() && node.is_readable(&mount, inode) {
+            let name = Validity::from_time(dentry.time());
+            let holds = |dir: &Inode| name.is_leased() && leases::holds(&mount, dir, name);
+            if parent.inode().is_some_and(holds) {
+                // The owner would say what it said last.
+                return Ok(open);
+            }
+        }
         let name = dentry.name();
         let directory = parent.inode().and_then(|dir| match dir.data() {
             AnyNode::Remote(directory) => Some(directory.handle()),
@@ -71,25 +81,24 @@ impl Operations<Hmdfs> for FileOps {
                 .handle_by_name(node.peer().number(), name.as_bytes()),
             _ => None,
         });
-        let question = match (directory, Name::new(name.as_bytes())) {
-            (Some(directory), Ok(name)) => open_as(
-                &mount,
-                inode,
-                node,
-                &[Operation::File(directory), Operation::Walk(name)],
-                access,
-            )?,
-            _ => open_as(
-                &mount,
-                inode,
-                node,
-                &[Operation::File(node.handle())],
-                access,
-            )?,
+        let lease = match (directory, Name::new(name.as_bytes())) {
+            (Some(directory), Ok(name)) => {
+                let path = [
+                    Operation::File(directory),
+                    Operation::Lease,
+                    Operation::Walk(name),
+                ];
+                open_as(inode, node, question, &path, access)?
+            }
+            _ => {
+                let path = [Operation::File(node.handle())];
+                open_as(inode, node, question, &path, access)?
+            }
         };
         // In a merged directory, other devices count too, and they were not asked.
-        if matches!(parent.inode().map(Inode::data), Some(AnyNode::Remote(_))) {
-            dentry.set_time(question.validity.as_time());
+        if let Some((dir, AnyNode::Remote(directory))) = parent.inode().map(|dir| (dir, dir.data()))
+        {
+            dentry.set_time(leases::settle(dir, directory, lease, question).as_time());
         }
         Ok(open)
     }
@@ -150,24 +159,29 @@ pub(super) fn opened(inode: &Inode) -> Result<KBox<Open>> {
 }
 
 /// Opens the file that `path` leads to, which must be the one of `inode`; EOPENSTALE when it is
-/// another one, or none.
+/// another one, or none. Gives the lease on the directory.
 fn open_as(
-    mount: &Mount,
     inode: &Inode,
     node: &Node,
+    question: Question,
     path: &[Operation<'_>],
     access: Operation<'_>,
-) -> Result<Question> {
+) -> Result<Lease> {
     // What the cache has no page of will be read in a moment; a small file comes along.
     let wanted = matches!(access, Operation::Open { read: true, .. })
         && !inode.has_pages()
         && node.is_read()
         && inode.size() != 0
         && inode.size() <= BEGINNING.into();
-    let mut operations = KVec::with_capacity(6, GFP_KERNEL)?;
+    let mut operations = KVec::with_capacity(8, GFP_KERNEL)?;
     operations.extend_from_slice(path, GFP_KERNEL)?;
     operations.extend_from_slice(
-        &[Operation::GetHandle, Operation::GetAttributes, access],
+        &[
+            Operation::GetHandle,
+            Operation::Lease,
+            Operation::GetAttributes,
+            access,
+        ],
         GFP_KERNEL,
     )?;
     if wanted {
@@ -179,11 +193,15 @@ fn open_as(
             GFP_KERNEL,
         )?;
     }
-    let question = mount.ask();
     let reply = compound::call(node.peer(), &operations, if wanted { BEGINNING } else { 0 })?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
-    for _ in path {
-        outcomes.done().map_err(|error| {
+    let mut lease = Lease::None;
+    for step in path {
+        let done = match step {
+            Operation::Lease => outcomes.lease().map(|given| lease = given),
+            _ => outcomes.done(),
+        };
+        done.map_err(|error| {
             if error == ENOENT || error == ESTALE {
                 EOPENSTALE.into()
             } else {
@@ -194,7 +212,7 @@ fn open_as(
     if !node.learn(outcomes.handle()?) {
         return Err(EOPENSTALE.into());
     }
-    let attributes = outcomes.attributes()?;
+    let (told, attributes) = outcomes.told(inode, node, question)?;
     outcomes.done()?;
     let beginning = if wanted {
         let end_of_file = outcomes.read_all(&reply)?;
@@ -202,8 +220,11 @@ fn open_as(
     } else {
         None
     };
-    inode::take(inode, node, question, &attributes, beginning, Locking::Wait)?;
-    Ok(question)
+    inode::take(inode, node, told, &attributes, beginning, Locking::Wait)?;
+    if matches!(access, Operation::Open { read: true, .. }) {
+        node.set_readable(told.validity);
+    }
+    Ok(lease)
 }
 
 /// Reads from what came with the opening, or else from the owner.

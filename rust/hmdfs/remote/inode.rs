@@ -6,10 +6,9 @@ use hmdfs_kapi::{
     errno::{ENOTCONN, ESTALE},
     fs::{
         inode::{self, Found},
-        inode_operations::{Operations, Query, Stat},
+        inode_operations::{Query, Stat},
         SuperBlock,
     },
-    vfs::{AclType, Changes},
 };
 use hmdfs_model::content::Content;
 use hmdfs_proto::{Attributes, Handle, Operation, Written};
@@ -25,10 +24,10 @@ use kernel::{
 use super::{
     compound::{self, Outcomes},
     directory::{Child, DirectoryOps},
-    extended,
     file::FileOps,
+    leases::{self, Leased},
     lock::Locks,
-    set,
+    plain::PlainOps,
     symlink::LinkOps,
 };
 use crate::{
@@ -44,6 +43,8 @@ const SET_ID: u16 = 0o6000;
 /// A file or directory of another device.
 pub(crate) struct Node {
     peer: Arc<Peer>,
+    /// What leases on it are recalled by.
+    key: u64,
     /// The target of a symbolic link, with a NUL at its end. Empty of anything else, and of a
     /// link that this device may not read.
     target: KVec<u8>,
@@ -73,6 +74,9 @@ struct State {
     /// Who has locks. Taken on the way of a write.
     #[pin]
     locks: Locks,
+    /// What is known as long as a lease is held.
+    #[pin]
+    leased: Leased,
 }
 
 /// What the owner told last.
@@ -137,6 +141,11 @@ impl Node {
         &self.state.locks
     }
 
+    /// What leases on it are recalled by.
+    pub(super) fn key(&self) -> u64 {
+        self.key
+    }
+
     /// The owner's name for it.
     pub(crate) fn handle(&self) -> Handle {
         *self.state.handle.lock()
@@ -167,11 +176,27 @@ impl Node {
         self.state.known.lock().attributes
     }
 
-    /// Whether the attributes may still be used.
-    pub(super) fn is_fresh(&self, mount: &Mount) -> bool {
+    /// Whether the attributes, which are those of `inode`, may still be used.
+    pub(super) fn is_fresh(&self, mount: &Mount, inode: &Inode) -> bool {
         let question = self.state.known.lock().question;
         question.number >= self.state.content.lock().number
-            && question.validity.holds(mount.peers.generation())
+            && leases::holds(mount, inode, question.validity)
+    }
+
+    /// What is known as long as a lease is held.
+    pub(super) fn leased(&self) -> &Leased {
+        &self.state.leased
+    }
+
+    /// Whether the answer to the question `number` knows of all changes that this device has made.
+    pub(super) fn knows(&self, number: u64) -> bool {
+        number >= self.state.content.lock().number
+    }
+
+    /// This device has changed the file, or its names, and will not be told what became of that.
+    /// Answers to questions that were asked until now are not to be used.
+    pub(super) fn changed(&self, mount: &Mount) {
+        self.state.content.lock().number = mount.ask().number;
     }
 
     /// A write that was begun with `question` has ended with `outcome` in this epoch of the owner,
@@ -274,6 +299,7 @@ pub(crate) fn iget(sb: &SuperBlock<Hmdfs>, peer: &Arc<Peer>, child: &Child) -> R
     let ino = Key::remote_number(peer.number(), attributes.ino);
     let node = Node {
         peer: peer.clone(),
+        key: handle.identity().key(),
         target: link_target(child)?,
         state: KBox::pin_init(
             pin_init!(State {
@@ -297,26 +323,31 @@ pub(crate) fn iget(sb: &SuperBlock<Hmdfs>, peer: &Arc<Peer>, child: &Child) -> R
                 beginning <- new_mutex!(None, "hmdfs::remote::Beginning"),
                 unread: Atomic::new(0),
                 locks <- Locks::new(),
+                leased <- Leased::new(),
             }),
             GFP_KERNEL,
         )?,
     };
-    match sb.iget5_locked(key.hash(), ino, key, AnyNode::Remote(node))? {
-        Found::Existing(inode) => {
-            if inode.file_type() != attributes.file_type() {
-                // A handle stands for one file, and that cannot change its type.
-                return Err(ESTALE.into());
-            }
-            let node = of(&inode)?;
-            node.learn(handle);
-            take(&inode, node, child.question, attributes, None, Locking::Try)?;
-            Ok(inode)
-        }
+    let inode = match sb.iget5_locked(key.hash(), ino, key, AnyNode::Remote(node))? {
+        Found::Existing(inode) => inode,
         Found::New(new) => {
             fill(&new, child)?;
-            new.unlock().ok_or(ENOMEM)
+            new.unlock().ok_or(ENOMEM)?
         }
-    }
+    };
+    let node = of(&inode)?;
+    node.learn(handle);
+    learn(&inode, node, child)?;
+    Ok(inode)
+}
+
+/// Takes over what the owner told of a file, which is that of `inode`. May sleep.
+pub(super) fn learn(inode: &Inode, node: &Node, child: &Child) -> Result {
+    let question = Question {
+        validity: leases::settle(inode, node, child.lease, child.question),
+        ..child.question
+    };
+    take(inode, node, question, &child.attributes, None, Locking::Try)
 }
 
 /// The target of a symbolic link, with a NUL at its end; nothing of anything else.
@@ -499,18 +530,16 @@ fn settle(inode: &Inode, node: &Node) -> Result {
 pub(super) fn refresh(mount: &Mount, inode: &Inode) -> Result {
     let node = of(inode)?;
     let question = mount.ask();
-    let operations = [Operation::File(node.handle()), Operation::GetAttributes];
+    let operations = [
+        Operation::File(node.handle()),
+        Operation::Lease,
+        Operation::GetAttributes,
+    ];
     let reply = compound::call(&node.peer, &operations, 0)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
-    take(
-        inode,
-        node,
-        question,
-        &outcomes.attributes()?,
-        None,
-        Locking::Try,
-    )
+    let (question, attributes) = outcomes.told(inode, node, question)?;
+    take(inode, node, question, &attributes, None, Locking::Try)
 }
 
 /// The node of an inode that is known to be remote.
@@ -544,7 +573,7 @@ pub(crate) fn getattr(inode: &Inode, query: Query) -> Result {
         return Err(ENOTCONN.into());
     }
     settle(inode, node)?;
-    if query.dont_sync() || (!query.force_sync() && node.is_fresh(&mount)) {
+    if query.dont_sync() || (!query.force_sync() && node.is_fresh(&mount, inode)) {
         return Ok(());
     }
     if node.attributes().nlink == 0 {
@@ -564,35 +593,5 @@ pub(super) fn fill_stat(inode: &Inode, stat: &mut Stat<'_>) {
         if btime.seconds() != 0 || btime.nanoseconds() != 0 {
             stat.set_btime(btime.seconds(), btime.nanoseconds());
         }
-    }
-}
-
-/// Inode operations of all that is no directory and no symbolic link.
-pub(super) struct PlainOps;
-
-#[vtable]
-impl Operations<Hmdfs> for PlainOps {
-    fn getattr(inode: &Inode, query: Query) -> Result {
-        getattr(inode, query)
-    }
-
-    fn fill_stat(inode: &Inode, stat: &mut Stat<'_>) {
-        fill_stat(inode, stat);
-    }
-
-    fn setattr(inode: &Inode, changes: &Changes) -> Result {
-        set::setattr(inode, changes)
-    }
-
-    fn listxattr(inode: &Inode, list: &mut [u8]) -> Result<usize> {
-        extended::listxattr(inode, list)
-    }
-
-    fn get_acl(inode: &Inode, acl_type: AclType) -> Result<Option<KVVec<u8>>> {
-        extended::get_acl(inode, acl_type)
-    }
-
-    fn set_acl(inode: &Inode, acl_type: AclType, acl: Option<&[u8]>) -> Result {
-        extended::set_acl(inode, acl_type, acl)
     }
 }

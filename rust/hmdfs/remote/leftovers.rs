@@ -99,7 +99,7 @@ impl Leftovers {
 impl Leftover {
     fn remove(&self, mount: &Mount) -> Result {
         let name = name(&self.name)?;
-        let Some(child) = find(mount, &self.peer, self.directory, name)? else {
+        let Some(child) = find(mount, &self.peer, self.directory, name)?.child else {
             return Ok(());
         };
         let operations = [
@@ -110,7 +110,7 @@ impl Leftover {
                 directory: false,
             },
         ];
-        let reply = compound::change(&self.peer, &operations)?;
+        let reply = compound::change(mount, &self.peer, &operations)?;
         let mut outcomes = Outcomes::new(&reply, &operations)?;
         outcomes.done()?;
         outcomes.done()

@@ -16,12 +16,15 @@ use kernel::{
 use super::{
     compound::{self, Outcomes},
     directory::Child,
+    entries::{Builder, Entries},
     inode::{self, iget, Locking, Node},
+    leases,
 };
 use crate::{
     link::Reply,
     mount::{Hmdfs, Mount, Question},
     node::{Dentry, Inode, Key, Node as AnyNode},
+    validity::Validity,
 };
 
 /// Most bytes of entries that are asked for at once.
@@ -30,23 +33,41 @@ const CHUNK: u32 = hmdfs_proto::MAX_BODY - 4096;
 /// Position after "." and "..", where the owner's listing begins.
 const START: u64 = 2;
 
-/// An open directory: the chunk of the listing that was fetched last.
+/// An open directory.
 #[pin_data]
 pub(crate) struct Listing {
     #[pin]
-    chunk: Mutex<Option<Chunk>>,
+    progress: Mutex<Progress>,
+}
+
+/// How far a program has listed it.
+struct Progress {
+    /// The chunk of the listing that was fetched last.
+    chunk: Option<Chunk>,
+    /// What was fetched so far, to be kept when it is all.
+    builder: Option<Builder>,
 }
 
 /// A part of a listing.
 struct Chunk {
-    reply: Reply,
+    contents: Contents,
     question: Question,
+    /// For how long its names are right.
+    names: Validity,
     /// The cookie that it was asked for with.
     cookie: u64,
-    /// Bytes of entries that were given to the program.
+    /// How many of the entries were given to the program, or where those are that were not.
     consumed: usize,
     /// The cookie after the entries that were given.
     next: u64,
+}
+
+/// Where the entries are.
+enum Contents {
+    /// As the owner sent them.
+    Reply(Reply),
+    /// All of the listing.
+    Kept(Arc<Entries>),
 }
 
 impl Listing {
@@ -54,7 +75,13 @@ impl Listing {
         Arc::pin_init(
             pin_init!(Self {
                 // Held while a chunk is fetched; only the one reader of this open file waits.
-                chunk <- new_mutex!(None, "hmdfs::remote::Listing"),
+                progress <- new_mutex!(
+                    Progress {
+                        chunk: None,
+                        builder: None,
+                    },
+                    "hmdfs::remote::Listing"
+                ),
             }),
             GFP_KERNEL,
         )
@@ -73,39 +100,90 @@ impl Listing {
         if !context.emit_dots() {
             return Ok(());
         }
-        let mut current = self.chunk.lock();
+        let mut progress = self.progress.lock();
         loop {
             let cookie = match context.position() {
                 START => 0,
                 position => position,
             };
-            if (*current).as_ref().is_none_or(|chunk| chunk.next != cookie) {
-                *current = None;
-                *current = Some(fetch(mount, dir, node, cookie)?);
+            let chunk = progress.chunk.as_ref();
+            if chunk.is_none_or(|chunk| chunk.next != cookie) {
+                progress.chunk = None;
+                progress.chunk = Some(progress.get(mount, dir, node, cookie)?);
             }
-            let Some(chunk) = (*current).as_mut() else {
+            let Some(chunk) = progress.chunk.as_mut() else {
                 return Ok(());
             };
             if !chunk.give(mount, dir, node, context)? {
                 return Ok(());
             }
             // All of the chunk was given, and it is not the last one.
-            *current = None;
+            progress.chunk = None;
         }
     }
 }
 
+impl Progress {
+    /// The part of the listing that begins with `cookie`: of what is kept, or else from the owner.
+    fn get(&mut self, mount: &Mount, dir: &Inode, node: &Node, cookie: u64) -> Result<Chunk> {
+        if let Some(entries) = node.entries(mount, dir) {
+            if let Some(place) = entries.find(cookie) {
+                return Ok(Chunk {
+                    question: mount.ask(),
+                    names: entries.names,
+                    contents: Contents::Kept(entries),
+                    cookie,
+                    consumed: place,
+                    next: cookie,
+                });
+            }
+        }
+        let chunk = fetch(mount, dir, node, cookie)?;
+        if cookie == 0 {
+            self.builder = Some(Builder::new(chunk.question, chunk.names));
+        }
+        // It is not the listing's failure when it is not kept.
+        self.builder = match self.builder.take() {
+            Some(builder) if builder.goes_on(cookie, chunk.names) => {
+                chunk.keep(node, builder).unwrap_or(None)
+            }
+            _ => None,
+        };
+        Ok(chunk)
+    }
+}
+
 /// What a chunk is asked for with.
-fn operations(node: &Node, cookie: u64) -> [Operation<'static>; 3] {
+fn operations(node: &Node, cookie: u64) -> [Operation<'static>; 4] {
     [
         Operation::File(node.handle()),
+        Operation::Lease,
         Operation::GetAttributes,
         Operation::ReadDirectory {
             cookie,
             limit: CHUNK,
             plus: true,
+            lease: true,
         },
     ]
+}
+
+/// The entries in the reply to `operations`, and whether there are no more.
+fn listed<'a>(
+    reply: &'a Reply,
+    operations: &'a [Operation<'a>],
+) -> Result<(hmdfs_proto::directory::Entries<'a>, bool)> {
+    let mut outcomes = Outcomes::new(reply, operations)?;
+    outcomes.done()?;
+    outcomes.lease()?;
+    outcomes.attributes()?;
+    match outcomes.next()? {
+        Outcome::Directory {
+            entries,
+            end_of_directory,
+        } => Ok((entries, end_of_directory)),
+        _ => Err(EPROTO.into()),
+    }
 }
 
 fn fetch(mount: &Mount, dir: &Inode, node: &Node, cookie: u64) -> Result<Chunk> {
@@ -114,17 +192,12 @@ fn fetch(mount: &Mount, dir: &Inode, node: &Node, cookie: u64) -> Result<Chunk> 
     let reply = compound::call(node.peer(), &operations, 0)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
-    inode::take(
-        dir,
-        node,
-        question,
-        &outcomes.attributes()?,
-        None,
-        Locking::Try,
-    )?;
+    let (told, attributes) = outcomes.told(dir, node, question)?;
+    inode::take(dir, node, told, &attributes, None, Locking::Try)?;
     Ok(Chunk {
-        reply,
+        contents: Contents::Reply(reply),
         question,
+        names: told.validity,
         cookie,
         consumed: 0,
         next: cookie,
@@ -140,17 +213,16 @@ impl Chunk {
         node: &Node,
         context: &mut Context<'_, Hmdfs>,
     ) -> Result<bool> {
-        let operations = operations(node, self.cookie);
-        let mut outcomes = Outcomes::new(&self.reply, &operations)?;
-        outcomes.done()?;
-        outcomes.attributes()?;
-        let Outcome::Directory {
-            entries,
-            end_of_directory,
-        } = outcomes.next()?
-        else {
-            return Err(EPROTO.into());
+        let reply = match &self.contents {
+            Contents::Reply(reply) => reply,
+            Contents::Kept(entries) => {
+                let entries = entries.clone();
+                self.give_kept(&entries, node, context);
+                return Ok(false);
+            }
         };
+        let operations = operations(node, self.cookie);
+        let (entries, end_of_directory) = listed(reply, &operations)?;
         let mut empty = true;
         for (index, entry) in entries.enumerate() {
             let entry = entry.map_err(|_| EPROTO.error())?;
@@ -169,8 +241,8 @@ impl Chunk {
                 return Ok(false);
             }
             // What a slow reader was told long ago is not news any more.
-            if self.question.validity.holds(mount.peers.generation()) {
-                prime(dir, node, context.dentry(), &entry, self.question);
+            if leases::holds(mount, dir, self.names) && node.knows(self.question.number) {
+                self.prime(dir, node, context.dentry(), &entry);
             }
             self.consumed = index.saturating_add(1);
             self.next = entry.next;
@@ -178,42 +250,75 @@ impl Chunk {
         }
         Ok(!end_of_directory && !empty)
     }
-}
 
-/// Puts an entry into the dentry cache, so that looking it up costs nothing.
-///
-/// An error is not the listing's: the name is then looked up when it is used.
-fn prime(dir: &Inode, node: &Node, parent: &Dentry, entry: &Entry<'_>, question: Question) {
-    let Some((handle, attributes)) = &entry.node else {
-        return;
-    };
-    if attributes.file_type() == 0o120_000 {
-        // The target of a link is not in the listing; it is read when it is looked up.
-        return;
-    }
-    let time = question.validity.as_time();
-    let keep = |dentry: &Dentry| {
-        let Some(inode) = dentry.inode() else {
-            return false;
-        };
-        match inode.data() {
-            AnyNode::Remote(known) if known.learn(*handle) => {
-                dentry.set_time(time);
-                inode::take(inode, known, question, attributes, None, Locking::Try).is_ok()
+    /// Gives what is kept of the listing, as far as there is room.
+    fn give_kept(&mut self, entries: &Entries, node: &Node, context: &mut Context<'_, Hmdfs>) {
+        while let Some((entry, after)) = entries.get(self.consumed) {
+            let ino = Key::remote_number(node.peer().number(), entry.ino);
+            if !context.emit(entry.name, ino, EntryType(entry.file_type)) {
+                return;
             }
-            _ => false,
+            self.consumed = after;
+            self.next = entry.next;
+            context.set_position(entry.next);
         }
-    };
-    let make = || {
-        let child = Child {
+    }
+
+    /// Adds the entries to the ones that are to be kept, and keeps them if that is all.
+    fn keep(&self, node: &Node, mut builder: Builder) -> Result<Option<Builder>> {
+        let Contents::Reply(reply) = &self.contents else {
+            return Ok(None);
+        };
+        let operations = operations(node, self.cookie);
+        let (entries, end_of_directory) = listed(reply, &operations)?;
+        for entry in entries {
+            let entry = entry.map_err(|_| EPROTO.error())?;
+            if entry.next <= START {
+                return Err(EPROTO.into());
+            }
+            builder.push(&entry)?;
+        }
+        if !end_of_directory {
+            return Ok(Some(builder));
+        }
+        node.set_entries(Some(builder.finish()?));
+        Ok(None)
+    }
+
+    /// Puts an entry into the dentry cache, so that looking it up costs nothing.
+    ///
+    /// An error is not the listing's: the name is then looked up when it is used.
+    fn prime(&self, dir: &Inode, node: &Node, parent: &Dentry, entry: &Entry<'_>) {
+        let Some((handle, attributes)) = &entry.node else {
+            return;
+        };
+        if attributes.file_type() == 0o120_000 {
+            // The target of a link is not in the listing; it is read when it is looked up.
+            return;
+        }
+        let child = || Child {
             handle: *handle,
             attributes: *attributes,
             target: None,
-            question,
+            question: self.question,
+            lease: entry.lease,
         };
-        iget(dir.super_block(), node.peer(), &child)
-    };
-    if let Err(error) = parent.prime(entry.name.as_bytes(), time, keep, make) {
-        pr_debug!("an entry of a listing is not cached: {error:?}\n");
+        let time = self.names.as_time();
+        let keep = |dentry: &Dentry| {
+            let Some(inode) = dentry.inode() else {
+                return false;
+            };
+            match inode.data() {
+                AnyNode::Remote(known) if known.learn(*handle) => {
+                    dentry.set_time(time);
+                    inode::learn(inode, known, &child()).is_ok()
+                }
+                _ => false,
+            }
+        };
+        let make = || iget(dir.super_block(), node.peer(), &child());
+        if let Err(error) = parent.prime(entry.name.as_bytes(), time, keep, make) {
+            pr_debug!("an entry of a listing is not cached: {error:?}\n");
+        }
     }
 }

@@ -235,7 +235,7 @@ fn ask(
         Operation::GetAttributes,
     ];
     let question = mount.ask();
-    let reply = compound::change(node.peer(), &operations).map_err(|error| {
+    let reply = compound::call(node.peer(), &operations, 0).map_err(|error| {
         if let Some(wait) = &wait {
             // Nobody will wait for it.
             let _ = wait.cancel(node);
@@ -322,7 +322,7 @@ impl<'a> Wait<'a> {
             session: self.2,
             waiter: self.0.id(),
         })];
-        let reply = compound::change(node.peer(), &operations)?;
+        let reply = compound::call(node.peer(), &operations, 0)?;
         let mut outcomes = Outcomes::new(&reply, &operations)?;
         Ok(outcomes.locked())
     }
@@ -384,7 +384,7 @@ fn unlock(node: &Node, owner: Owner, session: u64, wanted: Range) -> Result {
             range: range(wanted)?,
         })),
     ];
-    let reply = compound::change(node.peer(), &operations)?;
+    let reply = compound::call(node.peer(), &operations, 0)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
     outcomes.done()

@@ -22,6 +22,7 @@ use super::{
     compound::{self, Outcomes},
     directory::{name, Child},
     inode::{self, iget, of, Node},
+    leases,
 };
 use crate::{
     mount::{Hmdfs, Question},
@@ -42,32 +43,40 @@ pub(super) fn finds_out(dir: &Inode, intent: Intent) -> Result<bool> {
     Ok(intent.is_rename_target() && of(dir)?.attributes().mode & STICKY == 0)
 }
 
-/// Takes over a directory's attributes after a change of ours: the next two outcomes. That they
-/// cannot be had is no failure of the change.
+/// Takes over a directory's attributes after a change of ours: the next three outcomes. Gives for how
+/// long what is known of its names is right. That they cannot be had is no failure of the change.
 pub(super) fn changed(
     dir: &Inode,
     node: &Node,
     outcomes: &mut Outcomes<'_>,
     before: u64,
     question: Question,
-) {
+) -> Validity {
     let taken = outcomes
         .done()
-        .and_then(|()| outcomes.attributes())
-        .and_then(|attributes| inode::take_own(dir, node, question, Some(before), &attributes));
-    if let Err(error) = taken {
+        .and_then(|()| outcomes.told(dir, node, question))
+        .and_then(|(question, attributes)| {
+            inode::take_own(dir, node, question, Some(before), &attributes)?;
+            Ok(question.validity)
+        });
+    taken.unwrap_or_else(|error| {
         pr_debug!("a directory's attributes are not known after a change: {error:?}\n");
-    }
+        let mount = dir.super_block().data();
+        node.changed(&mount);
+        leases::forget(&mount, node.peer(), &node.handle());
+        question.validity
+    })
 }
 
-/// What was just made: the next two outcomes. It must be of the type `file_type`.
+/// What was just made: the next three outcomes. It must be of the type `file_type`.
 pub(super) fn made(
     outcomes: &mut Outcomes<'_>,
     file_type: u16,
     target: Option<KVec<u8>>,
     question: Question,
 ) -> Result<Child> {
-    let (handle, attributes) = (outcomes.handle()?, outcomes.attributes()?);
+    let (handle, lease) = (outcomes.handle()?, outcomes.lease()?);
+    let attributes = outcomes.attributes()?;
     if attributes.file_type() != file_type {
         return Err(EPROTO.into());
     }
@@ -76,6 +85,7 @@ pub(super) fn made(
         attributes,
         target,
         question,
+        lease,
     })
 }
 
@@ -87,19 +97,20 @@ fn make(
     file_type: u16,
     target: Option<KVec<u8>>,
 ) -> Result<InodeRef> {
-    let child = make_child(dir, operation, file_type, target)?;
-    let inode = iget(dir.super_block(), of(dir)?.peer(), &child)?;
-    dentry.set_time(child.question.validity.as_time());
+    let (child, validity) = make_child(dir, operation, file_type, target)?;
+    let inode = adopt(dir, &child)?;
+    dentry.set_time(validity.as_time());
     Ok(inode)
 }
 
-/// Makes something of the type `file_type` in `dir` by `operation`.
+/// Makes something of the type `file_type` in `dir` by `operation`, and gives for how long the names
+/// of `dir` are right then.
 fn make_child(
     dir: &Inode,
     operation: Operation<'_>,
     file_type: u16,
     target: Option<KVec<u8>>,
-) -> Result<Child> {
+) -> Result<(Child, Validity)> {
     let node = of(dir)?;
     let directory = Operation::File(node.handle());
     let operations = [
@@ -107,32 +118,46 @@ fn make_child(
         Operation::GetChange,
         operation,
         Operation::GetHandle,
+        Operation::Lease,
         Operation::GetAttributes,
         directory,
+        Operation::Lease,
         Operation::GetAttributes,
     ];
-    let question = dir.super_block().data().ask();
-    let reply = compound::change(node.peer(), &operations)?;
+    let mount = dir.super_block().data();
+    let question = mount.ask();
+    let reply = compound::change(&mount, node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
     let before = outcomes.change()?;
     outcomes.made()?;
-    let child = made(&mut outcomes, file_type, target, question)?;
-    changed(dir, node, &mut outcomes, before, question);
-    Ok(child)
+    // Whatever happens from here on, the file is there.
+    let doubt = |_: &Error| leases::doubt(&mount, node.peer(), &operations);
+    let child = made(&mut outcomes, file_type, target, question).inspect_err(doubt)?;
+    let validity = changed(dir, node, &mut outcomes, before, question);
+    Ok((child, validity))
+}
+
+/// The inode of what was made in `dir`.
+fn adopt(dir: &Inode, child: &Child) -> Result<InodeRef> {
+    let node = of(dir)?;
+    iget(dir.super_block(), node.peer(), child).inspect_err(|_| {
+        // It is there, and nothing here says so.
+        leases::forget(&dir.super_block().data(), node.peer(), &node.handle());
+    })
 }
 
 /// Makes a directory of this name in `dir`, for which there is no dentry, with just this mode.
 pub(crate) fn make_directory(dir: &Inode, wanted: &[u8], mode: u16) -> Result<Child> {
-    make_directory_with(dir, wanted, (mode, 0))
+    Ok(make_directory_with(dir, wanted, (mode, 0))?.0)
 }
 
 /// Makes a directory of this name in `dir`, for which there is no dentry, as [`mkdir`] does.
 pub(crate) fn make_directory_as(dir: &Inode, wanted: &[u8], mode: u16) -> Result<Child> {
-    make_directory_with(dir, wanted, (mode & 0o7777, current_umask()))
+    Ok(make_directory_with(dir, wanted, (mode & 0o7777, current_umask()))?.0)
 }
 
-fn make_directory_with(dir: &Inode, wanted: &[u8], mode: (u16, u16)) -> Result<Child> {
+fn make_directory_with(dir: &Inode, wanted: &[u8], mode: (u16, u16)) -> Result<(Child, Validity)> {
     let name = name(wanted)?;
     let operation = Operation::MakeDirectory { name, mode };
     make_child(dir, operation, 0o040_000, None)
@@ -146,7 +171,7 @@ pub(super) fn make_file(dir: &Inode, wanted: &[u8], mode: u16) -> Result<Child> 
         mode: (mode, 0),
         exclusive: true,
     };
-    make_child(dir, operation, 0o100_000, None)
+    Ok(make_child(dir, operation, 0o100_000, None)?.0)
 }
 
 /// Makes a regular file, which must not exist.
@@ -164,9 +189,11 @@ pub(crate) fn create(dir: &Inode, dentry: Negative<'_, Hmdfs>, mode: u16) -> Res
 
 /// Makes a directory.
 pub(super) fn mkdir(dir: &Inode, dentry: Negative<'_, Hmdfs>, mode: u16) -> Result<Spliced<Hmdfs>> {
-    let child = make_directory_as(dir, dentry.name().as_bytes(), mode)?;
-    let inode = iget(dir.super_block(), of(dir)?.peer(), &child)?;
-    dentry.set_time(child.question.validity.as_time());
+    let wanted = dentry.name();
+    let mode = (mode & 0o7777, current_umask());
+    let (child, validity) = make_directory_with(dir, wanted.as_bytes(), mode)?;
+    let inode = adopt(dir, &child)?;
+    dentry.set_time(validity.as_time());
     dentry.d_splice_alias(inode)
 }
 
@@ -222,12 +249,15 @@ pub(crate) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Re
             file: linked.handle(),
         },
         Operation::GetHandle,
+        Operation::Lease,
         Operation::GetAttributes,
         directory,
+        Operation::Lease,
         Operation::GetAttributes,
     ];
-    let question = dir.super_block().data().ask();
-    let reply = compound::change(node.peer(), &operations)?;
+    let mount = dir.super_block().data();
+    let question = mount.ask();
+    let reply = compound::change(&mount, node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
     let file_before = outcomes.change()?;
@@ -235,12 +265,16 @@ pub(crate) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Re
     let before = outcomes.change()?;
     outcomes.done()?;
     let child = made(&mut outcomes, file.file_type(), None, question)?;
-    changed(dir, node, &mut outcomes, before, question);
+    let validity = changed(dir, node, &mut outcomes, before, question);
     if !linked.learn(child.handle) {
         return Err(EPROTO.into());
     }
+    let question = Question {
+        validity: leases::settle(file, linked, child.lease, question),
+        ..question
+    };
     inode::take_own(file, linked, question, Some(file_before), &child.attributes)?;
-    dentry.add(file.to_ref(), question.validity.as_time())
+    dentry.add(file.to_ref(), validity.as_time())
 }
 
 /// The node of `inode`, if it belongs to the same device as `node`; EXDEV if not.
@@ -255,19 +289,23 @@ fn same_device<'a>(node: &Node, inode: &'a Inode) -> Result<&'a Node> {
 /// for.
 pub(crate) fn remove(dir: &Inode, wanted: &[u8], dentry: &Dentry, directory: bool) -> Result {
     let inode = dentry.inode().ok_or(ENOENT)?;
-    remove_inode(dir, wanted, inode, directory).inspect_err(|&error| {
+    let validity = remove_inode(dir, wanted, inode, directory).inspect_err(|&error| {
         if error == ENOENT || error == ESTALE {
             // It is not what it was taken for.
             dentry.d_drop();
         }
     })?;
-    // That there is no such name is not remembered.
-    dentry.set_time(Validity::NONE.as_time());
+    dentry.set_time(validity.as_time());
     Ok(())
 }
 
-/// Removes the name `wanted` of `inode`.
-pub(crate) fn remove_inode(dir: &Inode, wanted: &[u8], inode: &Inode, directory: bool) -> Result {
+/// Removes the name `wanted` of `inode`, and gives for how long it is right that there is none.
+pub(crate) fn remove_inode(
+    dir: &Inode,
+    wanted: &[u8],
+    inode: &Inode,
+    directory: bool,
+) -> Result<Validity> {
     let node = of(dir)?;
     let removed = of(inode)?;
     let wanted = name(wanted)?;
@@ -283,21 +321,27 @@ pub(crate) fn remove_inode(dir: &Inode, wanted: &[u8], inode: &Inode, directory:
             file: removed.handle(),
             directory,
         },
+        Operation::Lease,
         Operation::GetAttributes,
         parent,
+        Operation::Lease,
         Operation::GetAttributes,
     ];
-    let question = dir.super_block().data().ask();
-    let reply = compound::change(node.peer(), &operations)?;
+    let mount = dir.super_block().data();
+    let question = mount.ask();
+    let reply = compound::change(&mount, node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
     let (file_before, before) = removal(&mut outcomes)?;
-    let attributes = outcomes.attributes();
-    if attributes.is_ok() {
-        changed(dir, node, &mut outcomes, before, question);
+    let told = outcomes.told(inode, removed, question);
+    let mut validity = Validity::NONE;
+    if told.is_ok() {
+        validity = leases::of_nothing(changed(dir, node, &mut outcomes, before, question));
     }
-    let attributes = attributes.unwrap_or_else(|_| without_a_name(&removed.attributes()));
-    inode::take_own(inode, removed, question, Some(file_before), &attributes)
+    let (question, attributes) =
+        told.unwrap_or_else(|_| (question, without_a_name(&removed.attributes())));
+    inode::take_own(inode, removed, question, Some(file_before), &attributes)?;
+    Ok(validity)
 }
 
 /// The change attributes of file and directory before a removal, and its outcome.
@@ -332,17 +376,17 @@ pub(super) fn rename(
         },
         flags,
     );
-    let question = renamed.inspect_err(|&error| {
+    let (from, to) = renamed.inspect_err(|&error| {
         if error == ENOENT || error == ESTALE {
             // One of them is not what it was taken for.
             old.d_drop();
             new.d_drop();
         }
     })?;
-    let time = question.validity.as_time();
-    old.set_time(time);
+    // Each is about to get the name of the other.
+    old.set_time(to.as_time());
     if flags.is_exchange() {
-        new.set_time(time);
+        new.set_time(from.as_time());
     }
     Ok(Renamed::Moved)
 }
@@ -355,8 +399,13 @@ pub(crate) struct Entry<'a> {
 }
 
 /// Renames `old` to `new`, in directories of one device; EXDEV if they are not. Whatever the new
-/// name stands for is replaced, unless the flags say otherwise.
-pub(crate) fn rename_entries(old: &Entry<'_>, new: &Entry<'_>, flags: Flags) -> Result<Question> {
+/// name stands for is replaced, unless the flags say otherwise. Gives for how long the names of both
+/// directories are right then.
+pub(crate) fn rename_entries(
+    old: &Entry<'_>,
+    new: &Entry<'_>,
+    flags: Flags,
+) -> Result<(Validity, Validity)> {
     let how = match (flags.is_noreplace(), flags.is_exchange()) {
         _ if !flags.only(Flags::NOREPLACE | Flags::EXCHANGE) => return Err(EINVAL),
         (false, false) => RenameFlags::Replace,
@@ -371,15 +420,18 @@ pub(crate) fn rename_entries(old: &Entry<'_>, new: &Entry<'_>, flags: Flags) -> 
         other: new.inode,
         how,
     };
-    let question = old.dir.super_block().data().ask();
+    let mount = old.dir.super_block().data();
+    let question = mount.ask();
     let operations = renaming.operations(name(old.name)?, name(new.name)?)?;
-    let reply = compound::change(of(old.dir)?.peer(), &operations)?;
+    let reply = compound::change(&mount, of(old.dir)?.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     let before = renaming.outcome(&mut outcomes)?;
+    let learned = renaming.learn_directories(&mut outcomes, &before, question);
+    let validity = learned.unwrap_or((question.validity, question.validity));
     if let Err(error) = renaming.learn(&mut outcomes, &before, question) {
         pr_debug!("what was renamed is not known well: {error:?}\n");
     }
-    Ok(question)
+    Ok(validity)
 }
 
 /// A rename, as far as inodes go.
@@ -407,7 +459,7 @@ impl Renaming<'_> {
     fn operations<'a>(&self, name: Name<'a>, new_name: Name<'a>) -> Result<KVec<Operation<'a>>> {
         let node = of(self.from)?;
         let (from, to) = (node.handle(), same_device(node, self.to)?.handle());
-        let mut operations = KVec::with_capacity(20, GFP_KERNEL)?;
+        let mut operations = KVec::with_capacity(24, GFP_KERNEL)?;
         let mut push = |more: &[Operation<'a>]| operations.extend_from_slice(more, GFP_KERNEL);
         push(&[
             Operation::File(to),
@@ -425,11 +477,14 @@ impl Renaming<'_> {
                 flags: self.how,
             },
             Operation::File(from),
+            Operation::Lease,
             Operation::GetAttributes,
             Operation::File(to),
+            Operation::Lease,
             Operation::GetAttributes,
             Operation::Walk(new_name),
             Operation::GetHandle,
+            Operation::Lease,
             Operation::GetAttributes,
         ])?;
         match (self.how, self.other) {
@@ -437,10 +492,12 @@ impl Renaming<'_> {
                 Operation::File(from),
                 Operation::Walk(name),
                 Operation::GetHandle,
+                Operation::Lease,
                 Operation::GetAttributes,
             ])?,
             (_, Some(other)) => push(&[
                 Operation::File(same_device(node, other)?.handle()),
+                Operation::Lease,
                 Operation::GetAttributes,
             ])?,
             (_, None) => {}
@@ -461,15 +518,27 @@ impl Renaming<'_> {
         Ok(Before { from, to, moved })
     }
 
-    /// Takes over what the owner told after it was done.
-    fn learn(&self, outcomes: &mut Outcomes<'_>, before: &Before, question: Question) -> Result {
-        changed(self.from, of(self.from)?, outcomes, before.from, question);
+    /// Takes over what the owner told of the directories, and gives for how long their names are
+    /// right.
+    fn learn_directories(
+        &self,
+        outcomes: &mut Outcomes<'_>,
+        before: &Before,
+        question: Question,
+    ) -> Result<(Validity, Validity)> {
+        let from = changed(self.from, of(self.from)?, outcomes, before.from, question);
         if self.is_within_one() {
             outcomes.done()?;
+            outcomes.lease()?;
             outcomes.attributes()?;
-        } else {
-            changed(self.to, of(self.to)?, outcomes, before.to, question);
+            return Ok((from, from));
         }
+        let to = changed(self.to, of(self.to)?, outcomes, before.to, question);
+        Ok((from, to))
+    }
+
+    /// Takes over what the owner told of the files.
+    fn learn(&self, outcomes: &mut Outcomes<'_>, before: &Before, question: Question) -> Result {
         learn(self.moved, outcomes, Some(before.moved), question)?;
         match (self.how, self.other) {
             (RenameFlags::Exchange, Some(other)) => {
@@ -479,9 +548,11 @@ impl Renaming<'_> {
             (_, Some(other)) => {
                 let node = of(other)?;
                 let known = node.attributes();
-                let left = outcomes.done().and_then(|()| outcomes.attributes());
+                let left = outcomes
+                    .done()
+                    .and_then(|()| outcomes.told(other, node, question));
                 // Its last name is gone, or the other ones are elsewhere.
-                let attributes = left.unwrap_or(without_a_name(&known));
+                let (question, attributes) = left.unwrap_or((question, without_a_name(&known)));
                 inode::take_own(other, node, question, Some(known.change), &attributes)
             }
             (_, None) => Ok(()),
@@ -501,7 +572,7 @@ fn learn(
     if !node.learn(outcomes.handle()?) {
         return Err(ESTALE.into());
     }
-    let attributes = outcomes.attributes()?;
+    let (question, attributes) = outcomes.told(inode, node, question)?;
     let before = before.unwrap_or(node.attributes().change);
     inode::take_own(inode, node, question, Some(before), &attributes)
 }

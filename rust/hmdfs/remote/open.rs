@@ -14,12 +14,12 @@ use super::{
     directory::{find, name, Child},
     file::{self, BEGINNING},
     inode::{self, iget, of, Beginning, Locking},
-    names,
+    leases, names,
 };
 use crate::{
-    mount::Hmdfs,
+    mount::{Hmdfs, Question},
     node::Inode,
-    validity::Validity, //
+    validity::Validity,
 };
 
 /// `atomic_open`: `open(2)` of a name that is not cached.
@@ -28,14 +28,13 @@ pub(super) fn atomic_open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Op
         return open(dir, opening);
     }
     match create(dir, &opening) {
-        Ok((child, created)) => {
+        Ok((child, created, validity)) => {
             let inode = iget(dir.super_block(), of(dir)?.peer(), &child)?;
             if !created {
                 catch_up(&inode, &child)?;
             }
             let private = file::opened(&inode)?;
-            let time = child.question.validity.as_time();
-            opening.finish_open(inode, time, created, private)
+            opening.finish_open(inode, validity.as_time(), created, private)
         }
         // What exists and is no regular file is for the VFS to judge: it may be a link that leads
         // to one. And what exists can be opened where nothing can be made.
@@ -46,14 +45,14 @@ pub(super) fn atomic_open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Op
 
 /// Sees to it that what is cached of a file that existed before is what the owner has told.
 fn catch_up(inode: &Inode, child: &Child) -> Result {
-    inode::take(
-        inode,
-        of(inode)?,
-        child.question,
-        &child.attributes,
-        None,
-        Locking::Wait,
-    )
+    let node = of(inode)?;
+    let validity = leases::settle(inode, node, child.lease, child.question);
+    let question = Question {
+        validity,
+        ..child.question
+    };
+    let attributes = &child.attributes;
+    inode::take(inode, node, question, attributes, None, Locking::Wait)
 }
 
 /// Looks the name up, and opens what it stands for if that is a regular file. A small one that is to
@@ -62,12 +61,14 @@ fn open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Opened> {
     let mount = dir.super_block().data();
     let node = of(dir)?;
     let wanted = opening.name();
-    let mut operations = KVec::with_capacity(6, GFP_KERNEL)?;
+    let mut operations = KVec::with_capacity(8, GFP_KERNEL)?;
     operations.extend_from_slice(
         &[
             Operation::File(node.handle()),
+            Operation::Lease,
             Operation::Walk(name(wanted.as_bytes())?),
             Operation::GetHandle,
+            Operation::Lease,
             Operation::GetAttributes,
             Operation::Open {
                 read: opening.is_readable(),
@@ -84,25 +85,28 @@ fn open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Opened> {
     let reply = compound::call(node.peer(), &operations, limit)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
+    let validity = leases::settle(dir, node, outcomes.lease()?, question);
     match outcomes.done() {
         Ok(()) => {}
         Err(error) if error == ENOENT => {
-            return opening.finish_no_open(None, Validity::NONE.as_time());
+            return opening.finish_no_open(None, leases::of_nothing(validity).as_time());
         }
         Err(error) => return Err(error),
     }
+    let (handle, lease) = (outcomes.handle()?, outcomes.lease()?);
     let child = Child {
-        handle: outcomes.handle()?,
+        handle,
         attributes: outcomes.attributes()?,
         target: None,
         question,
+        lease,
     };
     if child.attributes.file_type() == 0o120_000 {
         // The target is needed, too.
         return look_up(dir, opening, None);
     }
     let inode = iget(dir.super_block(), node.peer(), &child)?;
-    let time = question.validity.as_time();
+    let time = validity.as_time();
     if !child.attributes.is_regular() {
         return opening.finish_no_open(Some(inode), time);
     }
@@ -113,14 +117,22 @@ fn open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Opened> {
         let complete = end_of_file && !inode.has_pages();
         beginning = complete.then(|| Beginning::new(question, reply.data, end_of_file));
     }
+    let node = of(&inode)?;
+    let question = Question {
+        validity: leases::settle(&inode, node, lease, question),
+        ..question
+    };
     inode::take(
         &inode,
-        of(&inode)?,
+        node,
         question,
         &child.attributes,
         beginning,
         Locking::Wait,
     )?;
+    if opening.is_readable() {
+        node.set_readable(question.validity);
+    }
     let private = file::opened(&inode)?;
     opening.finish_open(inode, time, false, private)
 }
@@ -132,21 +144,23 @@ fn look_up(dir: &Inode, opening: Opening<'_, Hmdfs>, otherwise: Option<Error>) -
     let node = of(dir)?;
     let wanted = opening.name();
     let found = find(&mount, node.peer(), node.handle(), name(wanted.as_bytes())?)?;
-    match (found, otherwise) {
+    let validity = leases::settle(dir, node, found.lease, found.question);
+    match (found.child, otherwise) {
         (Some(child), _) => {
             if opening.is_exclusive() {
                 return Err(EEXIST);
             }
             let inode = iget(dir.super_block(), node.peer(), &child)?;
-            opening.finish_no_open(Some(inode), child.question.validity.as_time())
+            opening.finish_no_open(Some(inode), validity.as_time())
         }
         (None, Some(error)) => Err(error),
-        (None, None) => opening.finish_no_open(None, Validity::NONE.as_time()),
+        (None, None) => opening.finish_no_open(None, leases::of_nothing(validity).as_time()),
     }
 }
 
-/// Makes the file, or finds it, and sees whether it may be opened.
-fn create(dir: &Inode, opening: &Opening<'_, Hmdfs>) -> Result<(Child, bool)> {
+/// Makes the file, or finds it, and sees whether it may be opened. Gives the file, whether it was
+/// made, and for how long its name is known.
+fn create(dir: &Inode, opening: &Opening<'_, Hmdfs>) -> Result<(Child, bool, Validity)> {
     let mount = dir.super_block().data();
     let node = of(dir)?;
     let wanted = opening.name();
@@ -161,8 +175,10 @@ fn create(dir: &Inode, opening: &Opening<'_, Hmdfs>) -> Result<(Child, bool)> {
             exclusive: opening.is_exclusive(),
         },
         Operation::GetHandle,
+        Operation::Lease,
         Operation::GetAttributes,
         directory,
+        Operation::Lease,
         Operation::GetAttributes,
         // Only counts if the file was there before: who makes one may open it, whatever its mode.
         Operation::Walk(wanted),
@@ -172,16 +188,16 @@ fn create(dir: &Inode, opening: &Opening<'_, Hmdfs>) -> Result<(Child, bool)> {
         },
     ];
     let question = mount.ask();
-    let reply = compound::change(node.peer(), &operations)?;
+    let reply = compound::change(&mount, node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
     let before = outcomes.change()?;
     let created = outcomes.made()?;
     let child = names::made(&mut outcomes, 0o100_000, None, question)?;
-    names::changed(dir, node, &mut outcomes, before, question);
+    let validity = names::changed(dir, node, &mut outcomes, before, question);
     if !created {
         outcomes.done()?;
         outcomes.done()?;
     }
-    Ok((child, created))
+    Ok((child, created, validity))
 }

@@ -183,8 +183,9 @@ impl<'a> Copy<'a> {
             },
             Operation::GetAttributes,
         ];
-        let question = self.dir.super_block().data().ask();
-        let reply = compound::change(node.peer(), &operations)?;
+        let mount = self.dir.super_block().data();
+        let question = mount.ask();
+        let reply = compound::change(&mount, node.peer(), &operations)?;
         let mut outcomes = Outcomes::new(&reply, &operations)?;
         outcomes.done()?;
         outcomes.done()?;

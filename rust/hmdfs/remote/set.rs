@@ -56,15 +56,16 @@ pub(super) fn change_by(
     changes: &[Operation<'_>],
     then: impl FnOnce(),
 ) -> Result {
-    let question = inode.super_block().data().ask();
-    let mut operations = KVec::with_capacity(changes.len() + 3, GFP_KERNEL)?;
+    let mount = inode.super_block().data();
+    let question = mount.ask();
+    let mut operations = KVec::with_capacity(changes.len() + 4, GFP_KERNEL)?;
     operations.extend_from_slice(
         &[Operation::File(node.handle()), Operation::GetChange],
         GFP_KERNEL,
     )?;
     operations.extend_from_slice(changes, GFP_KERNEL)?;
-    operations.push(Operation::GetAttributes, GFP_KERNEL)?;
-    let reply = compound::change(node.peer(), &operations)?;
+    operations.extend_from_slice(&[Operation::Lease, Operation::GetAttributes], GFP_KERNEL)?;
+    let reply = compound::change(&mount, node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
     let before = outcomes.change()?;
@@ -72,7 +73,8 @@ pub(super) fn change_by(
         outcomes.done()?;
     }
     then();
-    inode::take_own(inode, node, question, Some(before), &outcomes.attributes()?)
+    let (question, attributes) = outcomes.told(inode, node, question)?;
+    inode::take_own(inode, node, question, Some(before), &attributes)
 }
 
 /// What the page cache has of a regular file follows a size that was just set.

@@ -37,14 +37,17 @@ pub(super) fn fallocate(
             offset,
             length,
         }),
+        Operation::Lease,
         Operation::GetAttributes,
     ];
-    let question = inode.super_block().data().ask();
-    let reply = compound::change(node.peer(), &operations)?;
+    let mount = inode.super_block().data();
+    let question = mount.ask();
+    let reply = compound::change(&mount, node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
     outcomes.done()?;
-    take_own(inode, node, question, None, &outcomes.attributes()?)?;
+    let (question, attributes) = outcomes.told(inode, node, question)?;
+    take_own(inode, node, question, None, &attributes)?;
     Ok(())
 }
 
@@ -63,10 +66,12 @@ pub(super) fn copy(source: &Inode, target: &Inode, range: &CopyRange) -> Result<
             length: range.length,
             clone: range.clone,
         },
+        Operation::Lease,
         Operation::GetAttributes,
     ];
-    let question = target.super_block().data().ask();
-    let reply = compound::change(to.peer(), &operations)?;
+    let mount = target.super_block().data();
+    let question = mount.ask();
+    let reply = compound::change(&mount, to.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
     let copied = outcomes.copied()?;
@@ -77,7 +82,8 @@ pub(super) fn copy(source: &Inode, target: &Inode, range: &CopyRange) -> Result<
     if copied > limit {
         return Err(EPROTO.into());
     }
-    take_own(target, to, question, None, &outcomes.attributes()?)?;
+    let (question, attributes) = outcomes.told(target, to, question)?;
+    take_own(target, to, question, None, &attributes)?;
     Ok(copied)
 }
 

@@ -54,10 +54,11 @@ pub(super) fn issue_write(write: WriteSubrequest<Hmdfs>) {
     }
 }
 
-fn operations(node: &Node, offset: u64, length: u32) -> [Operation<'static>; 3] {
+fn operations(node: &Node, offset: u64, length: u32) -> [Operation<'static>; 4] {
     [
         Operation::File(node.handle()),
         Operation::Write { offset, length },
+        Operation::Lease,
         Operation::GetAttributes,
     ]
 }
@@ -89,11 +90,11 @@ impl Completion for WriteCompletion {
         };
         let outcome = result.and_then(|reply| Ok((self.outcome(&write, &reply)?, reply.epoch)));
         match outcome {
-            Ok(((written, attributes), epoch)) => {
+            Ok(((written, question, attributes), epoch)) => {
                 let inode = write.inode();
                 if let Ok(node) = of(inode) {
                     let mount = inode.super_block().data();
-                    node.wrote(&mount, self.question, written, epoch, attributes);
+                    node.wrote(&mount, question, written, epoch, attributes);
                     node.peer().set_unsynced(epoch);
                 }
                 // CAST: `usize` has at least 32 bits here.
@@ -109,8 +110,9 @@ impl WriteCompletion {
         &self,
         write: &WriteSubrequest<Hmdfs>,
         reply: &Reply,
-    ) -> Result<(Written, Attributes)> {
-        let operations = operations(of(write.inode())?, write.offset(), self.length);
+    ) -> Result<(Written, Question, Attributes)> {
+        let (inode, node) = (write.inode(), of(write.inode())?);
+        let operations = operations(node, write.offset(), self.length);
         let mut outcomes = Outcomes::new(reply, &operations)?;
         outcomes.done()?;
         let written = outcomes.written()?;
@@ -118,7 +120,8 @@ impl WriteCompletion {
         if written.length == 0 || written.length > self.length {
             return Err(EPROTO.into());
         }
-        Ok((written, outcomes.attributes()?))
+        let (question, attributes) = outcomes.told(inode, node, self.question)?;
+        Ok((written, question, attributes))
     }
 }
 

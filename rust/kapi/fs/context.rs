@@ -106,6 +106,13 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     /// `umount -f`: lets nothing wait any longer.
     fn umount_begin(data: <Self::Data as ForeignOwnable>::Borrowed<'_>);
 
+    /// The names, attributes or data of the lower file with this inode number have changed, or are
+    /// about to; see [`SuperBlock::watch`]. Called in the task that makes the change, perhaps under
+    /// locks of the lower file system: may sleep, for a moment only.
+    ///
+    /// `is_there` says whether the file still has a name after the change.
+    fn lower_changed(data: <Self::Data as ForeignOwnable>::Borrowed<'_>, ino: u64, is_there: bool);
+
     /// Brings what was written, and is kept elsewhere than in this superblock's inodes, to stable
     /// storage: `syncfs(2)`. May sleep.
     fn sync_fs(data: <Self::Data as ForeignOwnable>::Borrowed<'_>) -> Result;

@@ -15,6 +15,7 @@ use kernel::{
     prelude::*,
     sync::{
         aref::{ARef, AlwaysRefCounted},
+        atomic::Relaxed,
         rcu,
     },
     types::Opaque,
@@ -359,6 +360,13 @@ impl<F: FileSystem> core::ops::Deref for Negative<'_, F> {
 pub struct Instantiated(());
 
 impl<F: FileSystem> Dentry<F> {
+    /// Whether path walks do not find it: the name is gone, or is to be looked up anew; C:
+    /// `d_unhashed`.
+    pub fn is_unhashed(&self) -> bool {
+        // SAFETY: The dentry is valid.
+        unsafe { bindings::d_unhashed(self.as_raw()) }
+    }
+
     /// Takes the name out of the cache, so that it is looked up anew; C: `d_drop`.
     pub fn d_drop(&self) {
         // SAFETY: The dentry is valid.
@@ -412,11 +420,13 @@ pub trait Operations<F: FileSystem>: 'static {
     /// Whether a dentry with this time may be used without asking, for what the path walk intends.
     ///
     /// The time is that of the dentry ([`Dentry::set_time`]), or of the inode ([`Inode::set_time`])
-    /// when the dentry stands on a lower one; see [`super::stack`].
+    /// when the dentry stands on a lower one; see [`super::stack`]. `note` is that of the directory
+    /// ([`Inode::note`]).
     ///
     /// Called in an RCU walk too: must not sleep.
     fn is_fresh(
         data: <F::Data as kernel::types::ForeignOwnable>::Borrowed<'_>,
+        note: u64,
         time: usize,
         intent: Intent,
     ) -> bool;
@@ -477,7 +487,10 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
             // SAFETY: A dentry refers to its superblock, whose data are freed only a grace period
             // after the last dentry.
             let data = unsafe { super::SuperBlock::<F>::from_raw((*dentry).d_sb) }.data();
-            T::is_fresh(data, time, Intent(flags))
+            // SAFETY: The directory is one of ours, to which a reference is held or which was found in
+            // this RCU walk.
+            let note = unsafe { inode::note::<F>(dir) }.load(Relaxed);
+            T::is_fresh(data, note, time, Intent(flags))
         };
         let unchanged = {
             // Another walk that is not in RCU mode may replace the lower dentry.

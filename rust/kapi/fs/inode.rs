@@ -9,7 +9,8 @@
 //! the same allocation. The data are made before the inode is published, and
 //! dropped when it is evicted; code that runs under RCU (a path walk in RCU mode)
 //! may therefore not look at them, and gets no [`Inode`] from this crate. The key,
-//! by which inodes are found, stays until the memory is freed.
+//! by which inodes are found, and the note, a number that is the file system's to
+//! use, stay until the memory is freed.
 
 use core::{
     marker::PhantomData,
@@ -21,7 +22,11 @@ use hmdfs_bindings as bindings;
 use kernel::{
     prelude::*,
     str::CStrExt,
-    sync::aref::{ARef, AlwaysRefCounted},
+    sync::{
+        aref::{ARef, AlwaysRefCounted},
+        atomic::Atomic,
+        rcu,
+    },
     types::Opaque,
 };
 
@@ -36,6 +41,8 @@ pub(crate) struct InodeWithData<K, T> {
     pub(crate) stacked: Stacked,
     /// Initialised by `set`, before the inode is hashed.
     key: MaybeUninit<K>,
+    /// Zero in a new inode.
+    note: Atomic<u64>,
     /// Whether `data` is initialised. Written by `set` and `evict_inode` only.
     has_data: bool,
     data: MaybeUninit<T>,
@@ -117,6 +124,8 @@ pub(super) unsafe extern "C" fn alloc_inode<F: FileSystem>(
         unsafe { bindings::netfs_inode_init(&raw mut (*inode).stacked.netfs, ptr::null(), false) };
         // SAFETY: As above.
         unsafe { Stacked::init(&raw mut (*inode).stacked) };
+        // SAFETY: As above; a number has nothing to drop.
+        unsafe { (&raw mut (*inode).note).write(Atomic::new(0)) };
     }
     inode
 }
@@ -256,6 +265,12 @@ impl<F: FileSystem> Inode<F> {
         unsafe { (*this).data.assume_init_ref() }
     }
 
+    /// A number that is the file system's to use; it is zero in a new inode.
+    pub fn note(&self) -> &Atomic<u64> {
+        // SAFETY: The inode is valid.
+        unsafe { note::<F>(self.as_raw()) }
+    }
+
     /// The superblock.
     pub fn super_block(&self) -> &SuperBlock<F> {
         // SAFETY: An inode refers to its superblock as long as it lives.
@@ -321,6 +336,17 @@ impl<F: FileSystem> Inode<F> {
         // SAFETY: The inode is valid; the count is only a hint.
         unsafe { bindings::mapping_has_pages((*self.as_raw()).i_mapping) }
     }
+}
+
+/// The note of an inode.
+///
+/// # Safety
+///
+/// `inode` must be an inode of `F` whose memory is not freed during `'a`: a reference is held, or it
+/// was found in an RCU read-side section that lasts as long.
+pub(super) unsafe fn note<'a, F: FileSystem>(inode: *mut bindings::inode) -> &'a Atomic<u64> {
+    // SAFETY: By the function's contract; the note was initialised when the inode was made.
+    unsafe { &(*inode.cast::<Layout<F>>()).note }
 }
 
 /// What [`SuperBlock::iget5_locked`] found.
@@ -485,6 +511,67 @@ unsafe extern "C" fn set<F: FileSystem>(inode: *mut bindings::inode, wanted: *mu
         (*inode).i_ino = wanted.ino;
     }
     0
+}
+
+/// The inodes of a superblock, for those who have no reference to any.
+///
+/// # Invariants
+///
+/// The superblock outlives this.
+pub struct Inodes<F: FileSystem>(NonNull<bindings::super_block>, PhantomData<F>);
+
+// SAFETY: Superblocks belong to no task.
+unsafe impl<F: FileSystem> Send for Inodes<F> {}
+
+impl<F: FileSystem> SuperBlock<F> {
+    /// Its inodes. The result must be dropped in [`FileSystem::unmounting`].
+    pub fn inodes(&self) -> Inodes<F> {
+        // INVARIANT: By the function's contract.
+        Inodes(NonNull::from(self).cast(), PhantomData)
+    }
+}
+
+impl<F: FileSystem> Inodes<F> {
+    /// Calls `visit` with the note of an inode that was hashed by `hash` and has a key that
+    /// `is_wanted`, if there is one. Does not sleep.
+    ///
+    /// No reference is taken: the inode may be evicted meanwhile.
+    pub fn with_note<W: FnMut(&F::InodeKey) -> bool>(
+        &self,
+        hash: u64,
+        mut is_wanted: W,
+        visit: impl FnOnce(&Atomic<u64>),
+    ) {
+        let _rcu = rcu::read_lock();
+        // SAFETY: The superblock is valid, by the type invariant, and this is an RCU read-side
+        // section; the callback expects a `W`.
+        let inode = unsafe {
+            bindings::find_inode_rcu(
+                self.0.as_ptr(),
+                hash,
+                Some(test_key::<F, W>),
+                (&raw mut is_wanted).cast(),
+            )
+        };
+        if !inode.is_null() {
+            // SAFETY: It was found in the section that lasts until the end of this function.
+            visit(unsafe { note::<F>(inode) });
+        }
+    }
+}
+
+/// # Safety
+///
+/// `inode` must be a hashed inode of `F`, in an RCU read-side section, `is_wanted` a `W` that
+/// nobody else uses.
+unsafe extern "C" fn test_key<F: FileSystem, W: FnMut(&F::InodeKey) -> bool>(
+    inode: *mut bindings::inode,
+    is_wanted: *mut c_void,
+) -> c_int {
+    // SAFETY: By the function's contract; as in `test`.
+    let key = unsafe { (*inode.cast::<Layout<F>>()).key.assume_init_ref() };
+    // SAFETY: By the function's contract.
+    unsafe { (*is_wanted.cast::<W>())(key) }.into()
 }
 
 /// The time of day, in seconds and nanoseconds; C: `ktime_get_real_ts64`.

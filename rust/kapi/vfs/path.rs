@@ -11,6 +11,7 @@ use hmdfs_bindings as bindings;
 use kernel::{
     error::{from_err_ptr, to_result},
     prelude::*,
+    sync::barrier,
     types::ScopeGuard,
 };
 
@@ -259,6 +260,14 @@ impl Path {
     pub fn ino(&self) -> u64 {
         // SAFETY: The inode is valid, and its number does not change.
         unsafe { (*self.inode()).i_ino }
+    }
+
+    /// Whether somebody has the file open for writing now. What was done before this is called is
+    /// done for whoever opens the file afterwards.
+    pub fn is_open_for_write(&self) -> bool {
+        barrier::smp_mb();
+        // SAFETY: The inode is valid.
+        unsafe { bindings::inode_is_open_for_write(self.inode()) }
     }
 
     /// Whether `self` and `other` are the same place of the same file system.

@@ -89,6 +89,13 @@ impl Path {
         Ok(list)
     }
 
+    /// Whether the file has no extended attributes at all, of whatever kind; C: `vfs_listxattr`.
+    pub fn has_no_xattrs(&self) -> bool {
+        // SAFETY: The dentry is valid; without a list, only its length is asked for.
+        let length = unsafe { bindings::vfs_listxattr(self.dentry(), core::ptr::null_mut(), 0) };
+        length == 0
+    }
+
     /// Sets an extended attribute; C: `vfs_setxattr`, within `mnt_want_write`.
     ///
     /// # Errors

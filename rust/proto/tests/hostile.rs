@@ -7,9 +7,9 @@ mod common;
 use common::*;
 use hmdfs_proto::directory::Entries;
 use hmdfs_proto::{
-    Handle, Header, Hello, Kind, Lock, LockRange, Locking, Name, Operation, Outcome, ReplyReader,
-    RequestReader, RequestWriter, TestLock, Unlock, MAX_BODY, MAX_DATA, MAX_OPERATIONS,
-    MAX_REQUESTS, MAX_SYMLINK,
+    Handle, Header, Hello, Kind, Lock, LockRange, Locking, Name, Operation, Outcome, Recall,
+    ReplyReader, RequestReader, RequestWriter, TestLock, Unlock, MAX_BODY, MAX_DATA,
+    MAX_OPERATIONS, MAX_REQUESTS, MAX_SYMLINK,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -128,6 +128,14 @@ proptest! {
     }
 
     #[test]
+    fn recalls(bytes in bytes(2 * Recall::MAX_SIZE)) {
+        if let Ok(recall) = Recall::decode(&bytes) {
+            prop_assert!(bytes.len() <= Recall::MAX_SIZE);
+            prop_assert_eq!(recall.keys().count() * 8, bytes.len());
+        }
+    }
+
+    #[test]
     fn hellos(bytes in bytes(2 * Hello::SIZE)) {
         if let Ok(hello) = Hello::decode(&bytes) {
             prop_assert_eq!(bytes.len(), Hello::SIZE);
@@ -179,7 +187,7 @@ proptest! {
     fn damaged_replies(
         named in vec((entries(), names()), 1..20), place in any::<Index>(), byte in any::<u8>(),
     ) {
-        let operation = Operation::ReadDirectory { cookie: 0, limit: 0, plus: true };
+        let operation = Operation::ReadDirectory { cookie: 0, limit: 0, plus: true, lease: true };
         let mut body = vec![0; 16384];
         let mut writer = hmdfs_proto::ReplyWriter::new(&mut body).unwrap();
         writer

@@ -6,9 +6,10 @@ mod common;
 
 use common::*;
 use hmdfs_proto::{
-    AttributeName, Decoder, Encoder, Entry, Error, Header, Hello, LockClass, LockKind, LockOwner,
-    LockRange, Locking, Name, Operation, Outcome, ReplyReader, ReplyWriter, RequestReader,
-    RequestWriter, SetMode, Status, Target, TestLock, Written, MAX_OPERATIONS, MAX_SYMLINK,
+    AttributeName, Decoder, Encoder, Entry, Error, Handle, Header, Hello, LockClass, LockKind,
+    LockOwner, LockRange, Locking, Name, Operation, Outcome, Recall, ReplyReader, ReplyWriter,
+    RequestReader, RequestWriter, SetMode, Status, Target, TestLock, Written, MAX_OPERATIONS,
+    MAX_SYMLINK,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -121,6 +122,7 @@ proptest! {
         length in any::<u32>(),
         end in any::<bool>(),
         target in vec(1u8.., 1..=MAX_SYMLINK),
+        lease in leases(),
     ) {
         let read = Operation::Read { offset: 0, length: 1 };
         prop_assert!(round_trip(
@@ -181,6 +183,11 @@ proptest! {
             &Outcome::Position(length.into()),
             |outcome| matches!(outcome, Outcome::Position(read) if read == length.into()),
         ));
+        prop_assert!(round_trip(
+            &Operation::Lease,
+            &Outcome::Lease(lease),
+            |outcome| matches!(outcome, Outcome::Lease(read) if read == lease),
+        ));
         let set = Operation::SetExtended { name, value: &target, mode: SetMode::Any };
         for operation in [Operation::Root, Operation::Open { read: true, write: end }, set] {
             prop_assert!(round_trip(
@@ -209,10 +216,31 @@ proptest! {
     }
 
     #[test]
+    fn recalls_survive(keys in vec(any::<u64>(), 0..=Recall::MAX)) {
+        let mut body = [0; Recall::MAX_SIZE];
+        let mut encoder = Encoder::new(&mut body);
+        Recall::encode(&keys, &mut encoder).unwrap();
+        let length = encoder.len();
+        let recall = Recall::decode(&body[..length]).unwrap();
+        prop_assert_eq!(recall.is_of_all(), keys.is_empty());
+        prop_assert_eq!(recall.keys().collect::<Vec<_>>(), keys);
+    }
+
+    #[test]
+    fn all_handles_of_a_file_have_one_key(bytes in vec(any::<u8>(), 20..60), other in any::<u8>()) {
+        let key = |bytes: &[u8]| Handle::with_identity(bytes, 16).unwrap().identity().key();
+        let mut moved = bytes.clone();
+        moved.push(other);
+        prop_assert_eq!(key(&bytes), key(&moved));
+        moved[7] ^= 1;
+        prop_assert_ne!(key(&bytes), key(&moved));
+    }
+
+    #[test]
     fn listings_survive(
         named in vec((entries(), names()), 0..40), end in any::<bool>(), room in 0usize..8192,
     ) {
-        let operation = Operation::ReadDirectory { cookie: 0, limit: 0, plus: true };
+        let operation = Operation::ReadDirectory { cookie: 0, limit: 0, plus: true, lease: true };
         let expected: Vec<Entry<'_>> = named
             .iter()
             .map(|(entry, name)| Entry { name: Name::new(name).unwrap(), ..*entry })

@@ -6,8 +6,8 @@
 use anyhow::{anyhow, Result};
 use hmdfs_proto::directory::Entry;
 use hmdfs_proto::{
-    Attributes, FileSystem, Handle, Header, Kind, Name, Opcode, Operation, Outcome, ReplyWriter,
-    RequestReader, Status,
+    Attributes, FileSystem, Handle, Header, Kind, Lease, Name, Opcode, Operation, Outcome,
+    ReplyWriter, RequestReader, Status,
 };
 
 use crate::impostor::{Impostor, Message};
@@ -177,6 +177,7 @@ fn run(body: &[u8], writer: &mut ReplyWriter<'_>, data: &mut Vec<u8>, lie: Lie) 
             Operation::GetHandle => Outcome::Handle(current.handle(lie)?),
             Operation::GetAttributes => Outcome::Attributes(current.attributes(lie)),
             Operation::Read { offset, length } => read(*offset, *length, data, lie),
+            Operation::Lease => Outcome::Lease(Lease::None),
             Operation::StatFileSystem => Outcome::FileSystem(FileSystem::default()),
             Operation::ReadDirectory { cookie, .. } => {
                 let entry = Entry {
@@ -185,6 +186,7 @@ fn run(body: &[u8], writer: &mut ReplyWriter<'_>, data: &mut Vec<u8>, lie: Lie) 
                     file_type: 8,
                     name: Name::new(NAME).map_err(wrong)?,
                     node: Some((Node::File.handle(lie)?, Node::File.attributes(lie))),
+                    lease: Lease::None,
                 };
                 let listed = writer.directory(&operation, |encoder| {
                     if *cookie == 0 {

@@ -12,8 +12,16 @@
 //! keeps our dentry. So such a dentry is dropped when the lower file system says
 //! that a file has no links any more, or, if it is in use then, when it is not used
 //! any more ([`super::dentry::delete`]).
+//!
+//! The file system is told of every change too ([`FileSystem::lower_changed`]). Of data it is told
+//! when a file is opened for writing, for what is written through a mapping is not seen: a
+//! file that is open for writing ([`Path::is_open_for_write`]) may change at any time. That only
+//! the time of access was set is not noticed.
 
-use core::ptr::{self, NonNull};
+use core::{
+    marker::PhantomData,
+    ptr::{self, NonNull},
+};
 
 use hmdfs_bindings as bindings;
 use kernel::{
@@ -57,11 +65,23 @@ struct Operations(bindings::fsnotify_ops);
 // SAFETY: It never changes.
 unsafe impl Sync for Operations {}
 
-static OPERATIONS: Operations = Operations(bindings::fsnotify_ops {
-    handle_event: Some(handle_event),
-    free_mark: Some(free_mark),
-    ..pin_init::zeroed()
-});
+/// The C table of a file system.
+struct Vtable<F>(PhantomData<F>);
+
+impl<F: FileSystem> Vtable<F> {
+    const OPERATIONS: &'static Operations = &Operations(bindings::fsnotify_ops {
+        handle_event: Some(handle_event::<F>),
+        free_mark: Some(free_mark),
+        ..pin_init::zeroed()
+    });
+}
+
+/// Changes of a directory's names, of which the directory comes along.
+const NAMES: u32 =
+    bindings::FS_CREATE | bindings::FS_DELETE | bindings::FS_MOVED_FROM | bindings::FS_MOVED_TO;
+
+/// All that is watched for.
+const EVENTS: u32 = NAMES | bindings::FS_ATTRIB | bindings::FS_MODIFY | bindings::FS_OPEN;
 
 impl<F: FileSystem> SuperBlock<F> {
     /// Watches the file system of `lower`, on which inodes of this superblock stand.
@@ -70,8 +90,9 @@ impl<F: FileSystem> SuperBlock<F> {
     /// hashed by. The result must be dropped in [`FileSystem::unmounting`].
     pub fn watch(&self, lower: &Path, hash: fn(usize) -> u64) -> Result<Watch> {
         // SAFETY: The table is static.
-        let group =
-            from_err_ptr(unsafe { bindings::fsnotify_alloc_group(&raw const OPERATIONS.0, 0) })?;
+        let group = from_err_ptr(unsafe {
+            bindings::fsnotify_alloc_group(&raw const Vtable::<F>::OPERATIONS.0, 0)
+        })?;
         let group = NonNull::new(group).ok_or(ENOMEM)?;
         let mark = KBox::new(
             Mark {
@@ -89,7 +110,7 @@ impl<F: FileSystem> SuperBlock<F> {
         // SAFETY: Both are valid; the mark is new.
         unsafe { bindings::fsnotify_init_mark(mark.as_ptr().cast(), group.as_ptr()) };
         // SAFETY: The mark was initialised, and nobody uses it yet.
-        unsafe { (*mark.as_ptr()).inner.mask = bindings::FS_ATTRIB };
+        unsafe { (*mark.as_ptr()).inner.mask = EVENTS };
         // SAFETY: All are valid.
         let added = to_result(unsafe {
             bindings::fsnotify_add_mark(
@@ -136,13 +157,13 @@ unsafe extern "C" fn free_mark(mark: *mut bindings::fsnotify_mark) {
 
 /// # Safety
 ///
-/// Called with an event of the superblock that a mark of ours is on.
-unsafe extern "C" fn handle_event(
+/// Called with an event of the superblock that a mark of ours is on, below a superblock of `F`.
+unsafe extern "C" fn handle_event<F: FileSystem>(
     _group: *mut bindings::fsnotify_group,
-    _mask: u32,
+    mask: u32,
     data: *const c_void,
     data_type: c_int,
-    _dir: *mut bindings::inode,
+    dir: *mut bindings::inode,
     _name: *const bindings::qstr,
     _cookie: u32,
     info: *mut bindings::fsnotify_iter_info,
@@ -150,8 +171,12 @@ unsafe extern "C" fn handle_event(
     let lower = match data_type as u32 {
         bindings::fsnotify_data_type_FSNOTIFY_EVENT_INODE => data.cast::<bindings::inode>(),
         bindings::fsnotify_data_type_FSNOTIFY_EVENT_DENTRY => {
-            // SAFETY: By the function's contract the dentry is positive and stays so.
+            // SAFETY: By the function's contract; if the dentry is positive, it stays so.
             unsafe { (*data.cast::<bindings::dentry>()).d_inode }
+        }
+        bindings::fsnotify_data_type_FSNOTIFY_EVENT_PATH => {
+            // SAFETY: As above.
+            unsafe { (*(*data.cast::<bindings::path>()).dentry).d_inode }
         }
         _ => return 0,
     };
@@ -163,6 +188,28 @@ unsafe extern "C" fn handle_event(
     }
     // SAFETY: The mark is valid while its events are handled, and with it the superblock.
     let (sb, hash) = unsafe { ((*mark).sb, (*mark).hash) };
+    // SAFETY: As above, and it is one of `F`.
+    let upper = unsafe { SuperBlock::<F>::from_raw(sb) };
+    if mask & NAMES != 0 && !dir.is_null() {
+        // SAFETY: The event holds the directory.
+        F::lower_changed(upper.data(), unsafe { (*dir).i_ino }, true);
+    }
+    if lower.is_null() {
+        // Some file systems give a new name no inode until it is looked up.
+        return 0;
+    }
+    // SAFETY: The event holds the lower inode; the count is only a hint.
+    let links = unsafe { (&raw const (*lower).__bindgen_anon_1.i_nlink).read_volatile() };
+    // SAFETY: As above.
+    if mask & EVENTS != bindings::FS_OPEN || unsafe { bindings::inode_is_open_for_write(lower) } {
+        // SAFETY: As above.
+        let ino = unsafe { (*lower).i_ino };
+        let is_there = mask & bindings::FS_DELETE == 0 && links != 0;
+        F::lower_changed(upper.data(), ino, is_there);
+    }
+    if mask & bindings::FS_ATTRIB == 0 {
+        return 0;
+    }
     let mut is_new = false;
     // Waits, if at all, for an inode that is being evicted, which waits for nobody.
     // SAFETY: The superblock is valid; `test` expects the lower inode.
@@ -180,8 +227,7 @@ unsafe extern "C" fn handle_event(
     }
     // SAFETY: A reference is held.
     unsafe { copy_attributes(inode) };
-    // SAFETY: The event holds the lower inode; the count is only a hint.
-    if unsafe { (&raw const (*lower).__bindgen_anon_1.i_nlink).read_volatile() } == 0 {
+    if links == 0 {
         // SAFETY: A reference is held. Dentries that are in use stay.
         unsafe { bindings::d_prune_aliases(inode) };
     }

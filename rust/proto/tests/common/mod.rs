@@ -7,9 +7,9 @@
 
 use hmdfs_proto::{
     Allocate, AllocateMode, AttributeName, Attributes, Conflict, Entry, FileSystem, Handle, Header,
-    Hello, Kind, Lock, LockClass, LockKind, LockOwner, LockRange, Locking, Name, Opcode, Operation,
-    RenameFlags, SetAttributes, SetMode, SetTime, Status, Target, TestLock, Timestamp, Unlock,
-    MAX_BODY, MAX_DATA, MAX_REQUESTS, MAX_SYMLINK,
+    Hello, Kind, Lease, Lock, LockClass, LockKind, LockOwner, LockRange, Locking, Name, Opcode,
+    Operation, RenameFlags, SetAttributes, SetMode, SetTime, Status, Target, TestLock, Timestamp,
+    Unlock, MAX_BODY, MAX_DATA, MAX_REQUESTS, MAX_SYMLINK,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,7 +29,8 @@ pub fn headers() -> impl Strategy<Value = Header> {
             Just(Opcode::Bye),
             Just(Opcode::Ping),
             Just(Opcode::Compound),
-            (5..=u8::MAX).prop_map(Opcode::Other),
+            Just(Opcode::Recall),
+            (100..=u8::MAX).prop_map(Opcode::Other),
         ],
         0..=MAX_REQUESTS,
         any::<u64>(),
@@ -158,6 +159,10 @@ pub fn file_systems() -> impl Strategy<Value = FileSystem> {
     })
 }
 
+pub fn leases() -> impl Strategy<Value = Lease> {
+    proptest::sample::select(vec![Lease::None, Lease::Granted, Lease::Busy, Lease::Bare])
+}
+
 /// An entry, but for its name.
 pub fn entries() -> impl Strategy<Value = Entry<'static>> {
     (
@@ -165,12 +170,14 @@ pub fn entries() -> impl Strategy<Value = Entry<'static>> {
         any::<u64>(),
         any::<u8>(),
         proptest::option::of((handles(), attributes())),
+        leases(),
     )
-        .prop_map(|(next, ino, file_type, node)| Entry {
+        .prop_map(|(next, ino, file_type, node, lease)| Entry {
             next,
             ino,
             file_type,
             name: Name::new(b"x").unwrap(),
+            lease: node.map_or(Lease::None, |_| lease),
             node,
         })
 }
@@ -251,17 +258,21 @@ fn plain_operations() -> impl Strategy<Value = Operation<'static>> {
             write
         }),
         Just(Operation::ReadLink),
-        (any::<u64>(), any::<u32>(), any::<bool>()).prop_map(|(cookie, limit, plus)| {
-            Operation::ReadDirectory {
-                cookie,
-                limit,
-                plus,
+        (any::<u64>(), any::<u32>(), any::<[bool; 2]>()).prop_map(
+            |(cookie, limit, [plus, lease])| {
+                Operation::ReadDirectory {
+                    cookie,
+                    limit,
+                    plus,
+                    lease: plus && lease,
+                }
             }
-        }),
+        ),
         Just(Operation::StatFileSystem),
         Just(Operation::GetChange),
         Just(Operation::ListExtended),
         Just(Operation::SyncFileSystem),
+        Just(Operation::Lease),
         (200..=u8::MAX).prop_map(Operation::Other),
     ]
 }

@@ -13,6 +13,7 @@ mod exercise;
 mod honesty;
 mod hostile;
 mod interface;
+mod leases;
 mod lies;
 mod local;
 mod locks;
@@ -91,6 +92,8 @@ pub fn groups() -> Vec<Group> {
         remote_limits::GROUP,
         remote_limits::HOSTILE,
         coherence::GROUP,
+        leases::GROUP,
+        leases::HOSTILE,
         round_trips::GROUP,
         writing::GROUP,
         locks::GROUP,
