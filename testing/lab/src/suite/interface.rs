@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Context, Result};
@@ -25,7 +25,6 @@ pub const GROUP: Group = Group {
     fleet: Some(prepare),
     tests: tests![
         Fleet: path_descriptors,
-        no_access_time,
         flags_of_single_reads_and_writes,
         data_move_through_pipes,
         files_are_sent,
@@ -103,23 +102,6 @@ fn path_descriptors(fleet: &mut Fleet) -> Result<()> {
     same_bytes("through the directory", &content, b"changed")
 }
 
-fn no_access_time(fleet: &mut Fleet) -> Result<()> {
-    let (home, there) = file(fleet, "unnoticed", b"content")?;
-    let before = fs::metadata(&home)?.atime_nsec();
-    let mut content = Vec::new();
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOATIME)
-        .open(&there)?
-        .read_to_end(&mut content)?;
-    same_bytes("the file", &content, b"content")?;
-    same(
-        "the time of access",
-        fs::metadata(&home)?.atime_nsec(),
-        before,
-    )
-}
-
 fn read_with(file: &File, buffer: &mut [u8], offset: i64, flags: i32) -> io::Result<usize> {
     let vector = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
@@ -144,24 +126,10 @@ fn flags_of_single_reads_and_writes(fleet: &mut Fleet) -> Result<()> {
     drop_caches()?;
     let open = File::open(&there)?;
     let mut buffer = vec![0; 4096];
-    // Nothing is cached so far into the file.
-    match read_with(&open, &mut buffer, 150_000, libc::RWF_NOWAIT) {
-        Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}
-        Ok(length) => same_bytes(
-            "at once",
-            &buffer[..length],
-            &content[150_000..150_000 + length],
-        )?,
-        Err(error) => return Err(error).context("reading without waiting"),
-    }
-    open.read_exact_at(&mut buffer, 150_000)?;
-    let length = read_with(&open, &mut buffer, 150_000, libc::RWF_NOWAIT)
-        .context("reading what is cached without waiting")?;
-    ensure!(length != 0, "nothing of what is cached");
-    same_bytes(
-        "at once",
-        &buffer[..length],
-        &content[150_000..150_000 + length],
+    fails(
+        "reading without waiting",
+        read_with(&open, &mut buffer, 150_000, libc::RWF_NOWAIT),
+        libc::EOPNOTSUPP,
     )?;
     let length = read_with(&open, &mut buffer, 0, libc::RWF_HIPRI).context("with priority")?;
     same_bytes("with priority", &buffer[..length], &content[..length])?;
