@@ -6,7 +6,7 @@
 //! Without leases nothing is remembered here: `attr_timeout` is zero.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::thread;
 
