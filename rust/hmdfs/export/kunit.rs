@@ -544,9 +544,7 @@ mod tests {
         let export = export(&tree)?;
         assert!(Export::compound(Ok(&*export), &TRUSTED, &[], None).is_err());
         assert!(Export::compound(Ok(&*export), &TRUSTED, &[1, 0], None).is_err());
-        assert!(export
-            .compound(&TRUSTED, &[0xff; 100], None, false)
-            .is_err());
+        assert!(Export::compound(Ok(&*export), &TRUSTED, &[0xff; 100], None).is_err());
         for (operations, expected) in [
             (&[Operation::GetAttributes][..], Status::EBADF),
             (&[Operation::Other(99)], Status::EOPNOTSUPP),

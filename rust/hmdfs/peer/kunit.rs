@@ -8,7 +8,6 @@ use super::{
         Sink, //
     },
     queue::{
-        Outgoing,
         Place,
         Queue, //
     },
