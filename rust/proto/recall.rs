@@ -55,7 +55,7 @@ impl<'a> Recall<'a> {
         if body.len() > Self::MAX_SIZE {
             return Err(Error::TooLong);
         }
-        if !body.len().is_multiple_of(Self::KEY) {
+        if !body.chunks_exact(Self::KEY).remainder().is_empty() {
             return Err(Error::TrailingBytes);
         }
         Ok(Self(body))
