@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{ensure, Result};
-use rustix::fs::{renameat_with, RenameFlags, CWD};
+use rustix::fs::{renameat_with, FlockOperation, RenameFlags, CWD};
 
 use crate::fleet::Fleet;
 use crate::hmdfsctl::round_trips;
@@ -336,7 +336,7 @@ fn attributes_reach_the_device_that_is_shown(fleet: &mut Fleet) -> Result<()> {
         let file = File::options().write(true).open(&path)?;
         file.set_len(2)?;
         same("size", fs::metadata(&there)?.len(), 2)?;
-        file.lock()?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
     }
     Ok(())
 }

@@ -65,11 +65,11 @@ const NAMES: [&str; 4] = [
     "remote.txt",
 ];
 
+/// A way of saving: its name, and what it does with a path and the new content.
+type Way<'a> = (&'a str, fn(&Path, &[u8]) -> Result<()>);
+
 /// Each way of saving, on each of the files. They must be where they were, with the new content.
-fn stay_where_they_are(
-    fleet: &Fleet,
-    ways: &[(&str, fn(&Path, &[u8]) -> Result<()>)],
-) -> Result<()> {
+fn stay_where_they_are(fleet: &Fleet, ways: &[Way<'_>]) -> Result<()> {
     for (way, save) in ways {
         let folder_name = format!("saved by {way}");
         let folder = folder(fleet, &folder_name)?;
