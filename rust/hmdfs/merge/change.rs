@@ -4,7 +4,7 @@
 //!
 //! What is made is made on this device ([`parents::place`]); what has a name is changed
 //! on the device that it is on, by its real name there. Both are done by the operations
-//! of [`local`](crate::local) and [`remote`](crate::remote) directories: a merged
+//! of [`local`](crate::local) and [`remote`] directories: a merged
 //! directory stands on the one of this device, and has the inode of another's as its part.
 
 use hmdfs_kapi::{
