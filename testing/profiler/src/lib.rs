@@ -3,7 +3,7 @@
 //! Counts the instructions that a guest executes, by thread and by address.
 //!
 //! `tools/profile` loads it into the emulator. Counting begins and ends whenever a program in the
-//! guest makes the system call number [`MARK`], which does not exist. In the end there is one line
+//! guest makes the system call number 1023, which does not exist. In the end there is one line
 //! for each thread and block of instructions in the file `out`: name of the thread, address,
 //! instructions, executions.
 //!
