@@ -199,7 +199,8 @@ pub fn for_seconds(seconds: u64, seed: u64) -> Result<()> {
     fleet.close()
 }
 
-/// A tablet with this lower file system, whose files two others may change.
+/// A tablet with this lower file system, whose files two others may change. Of what there is no
+/// lease on, nothing that was told is used again, so that what the owner does is seen at once.
 pub fn fleet(fstype: &'static str) -> Result<Fleet> {
     Plan::with_storage(vec![
         ("laptop", Storage::Memory(16)),
@@ -208,5 +209,6 @@ pub fn fleet(fstype: &'static str) -> Result<Fleet> {
     ])
     .policy("tablet", "laptop", "write", 4)
     .policy("tablet", "phone", "write", 4)
+    .mount_option("attr_timeout", "0")
     .start()
 }

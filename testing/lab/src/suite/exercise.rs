@@ -32,6 +32,6 @@ fn two_devices_and_the_owner(fleet: &mut Fleet) -> Result<()> {
     run(
         &Devices::of(fleet, "tablet", &["laptop", "phone"])?,
         102,
-        400,
+        200,
     )
 }
