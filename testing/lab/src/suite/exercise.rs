@@ -15,6 +15,7 @@ pub const GROUP: Group = Group {
     tests: tests![
         Fleet: one_device,
         a_device_and_the_owner,
+        two_devices_and_the_owner,
     ],
 };
 
@@ -25,4 +26,12 @@ fn one_device(fleet: &mut Fleet) -> Result<()> {
 
 fn a_device_and_the_owner(fleet: &mut Fleet) -> Result<()> {
     run(&Devices::of(fleet, "tablet", &["laptop"])?, 101, 400)
+}
+
+fn two_devices_and_the_owner(fleet: &mut Fleet) -> Result<()> {
+    run(
+        &Devices::of(fleet, "tablet", &["laptop", "phone"])?,
+        102,
+        200,
+    )
 }
