@@ -8,10 +8,10 @@
 
 use hmdfs_kapi::{
     cred::prepare_creds,
-    errno::EOPNOTSUPP,
+    errno::{ENODATA, EOPNOTSUPP},
     random::get_random_u64,
     signal::fatal_signal_pending,
-    vfs::{self, rename::Flags, RegularFile, XattrMode},
+    vfs::{self, rename::Flags, AclType, RegularFile, XattrMode},
 };
 use hmdfs_proto::{Operation, SetAttributes, SetTime, Timestamp, MAX_DATA};
 use kernel::prelude::*;
@@ -35,7 +35,7 @@ const VALUE: usize = 64 << 10;
 const LABEL: &[u8] = b"user.hmdfs.label";
 
 /// Replaces `target`, which has the name `wanted` in `dir`, by a copy of `source`: content, mode,
-/// times, and extended attributes of programs. Both are regular files, and `target` is locked.
+/// times, access control list and extended attributes of programs. Both are regular files, and `target` is locked.
 ///
 /// After an error, `target` is what it was, or, when that could not be found out, was replaced.
 pub(crate) fn replace(dir: &Inode, wanted: &[u8], target: &Inode, source: &vfs::Path) -> Result {
@@ -44,7 +44,8 @@ pub(crate) fn replace(dir: &Inode, wanted: &[u8], target: &Inode, source: &vfs::
     let mut copy = Copy::make(dir, source)?;
     copy.write(source)?;
     copy.set_extended(source)?;
-    copy.finish(source)?;
+    let permissions = copy.set_acl(source)?;
+    copy.finish(source, permissions)?;
     let copied = Entry {
         dir,
         name: &copy.name,
@@ -159,8 +160,23 @@ impl<'a> Copy<'a> {
         Ok(())
     }
 
-    /// Copies mode and times, and brings everything to stable storage.
-    fn finish(&self, source: &vfs::Path) -> Result {
+    /// Copies the access control list; returns which bits of the mode the copy may have.
+    fn set_acl(&self, source: &vfs::Path) -> Result<u16> {
+        const ALL: u16 = 0o1777;
+        let list = match source.get_acl(AclType::Access) {
+            Err(error) if error == ENODATA || error == EOPNOTSUPP => return Ok(ALL),
+            other => other?,
+        };
+        match extended::set_acl(&self.inode, AclType::Access, Some(&list)) {
+            // The group's bits show the most that anybody in the list has: the group itself may
+            // have had less.
+            Err(error) if error == EOPNOTSUPP => Ok(ALL & !0o070),
+            other => other.map(|()| ALL),
+        }
+    }
+
+    /// Copies times and mode, of which only `permissions`, and brings everything to stable storage.
+    fn finish(&self, source: &vfs::Path, permissions: u16) -> Result {
         let stat = source.getattr()?;
         let time = |time: vfs::Timespec| {
             let time = Timestamp::new(time.seconds, time.nanoseconds).map_err(|_| EINVAL)?;
@@ -170,7 +186,7 @@ impl<'a> Copy<'a> {
         let operations = [
             Operation::File(node.handle()),
             Operation::SetAttributes(SetAttributes {
-                mode: Some(stat.mode & 0o1777),
+                mode: Some(stat.mode & permissions),
                 uid: None,
                 gid: None,
                 size: None,

@@ -13,7 +13,8 @@ use rustix::fs::{fchmod, Mode};
 use crate::fleet::Fleet;
 use crate::random::Random;
 use crate::suite::merged_making::{absent, home, lists, merged, prepare, put};
-use crate::suite::support::{fails, holds, same};
+use crate::suite::remote_attributes::{some_list, ACCESS};
+use crate::suite::support::{fails, holds, same, same_bytes};
 use crate::suite::{tests, Group};
 
 /// Three devices; the laptop may change what the others have.
@@ -258,16 +259,20 @@ fn attributes_of_a_saved_file_are_kept(fleet: &mut Fleet) -> Result<()> {
         fs::set_permissions(&new, Permissions::from_mode(0o640))?;
         rustix::fs::setxattr(&new, "user.colour", b"green", flags)?;
         rustix::fs::setxattr(&new, "user.empty", b"", flags)?;
+        rustix::fs::setxattr(&new, ACCESS, &some_list(), flags)?;
         let time = std::time::UNIX_EPOCH + std::time::Duration::new(1_234_567, 89_000);
         File::options().write(true).open(&new)?.set_modified(time)?;
         fs::rename(&new, folder.join(name))?;
         for path in [home_of(fleet, "kept", name, device)?, folder.join(name)] {
             let metadata = fs::metadata(&path)?;
-            same("mode", metadata.mode() & 0o7777, 0o640)?;
+            same("mode", metadata.mode() & 0o7777, 0o740)?;
             same("time", metadata.modified()?, time)?;
             let mut value = [0; 16];
             let length = rustix::fs::getxattr(&path, "user.colour", &mut value)?;
             same("attribute", &value[..length], b"green")?;
+            let mut value = [0; 64];
+            let length = rustix::fs::getxattr(&path, ACCESS, &mut value)?;
+            same_bytes("access control list", &value[..length], &some_list())?;
             same(
                 "length",
                 rustix::fs::getxattr(&path, "user.empty", &mut value)?,

@@ -355,7 +355,8 @@ fn extended_attributes(fleet: &mut Fleet) -> Result<()> {
     Ok(())
 }
 
-const ACCESS: &str = "system.posix_acl_access";
+/// The attribute that an access control list is seen as.
+pub const ACCESS: &str = "system.posix_acl_access";
 const DEFAULT: &str = "system.posix_acl_default";
 
 /// An access control list in the form of getxattr(2): pairs of tag and permissions, and who is
@@ -373,7 +374,7 @@ fn list(entries: &[(u16, u16, u32)]) -> Vec<u8> {
 const NOBODY: u32 = u32::MAX;
 
 /// The owner has all, user 1000 may read, a mask lets groups read at most, others nothing.
-fn some_list() -> Vec<u8> {
+pub fn some_list() -> Vec<u8> {
     list(&[
         (1, 7, NOBODY),
         (2, 4, 1000),
