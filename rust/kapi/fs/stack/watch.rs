@@ -178,6 +178,10 @@ unsafe extern "C" fn handle_event<F: FileSystem>(
             // SAFETY: As above.
             unsafe { (*(*data.cast::<bindings::path>()).dentry).d_inode }
         }
+        bindings::fsnotify_data_type_FSNOTIFY_EVENT_RENAME => {
+            // SAFETY: As above; what was renamed is positive.
+            unsafe { (*(*data.cast::<bindings::fsnotify_rename_data>()).moved).d_inode }
+        }
         _ => return 0,
     };
     const SB: usize = bindings::fsnotify_iter_type_FSNOTIFY_ITER_TYPE_SB as usize;

@@ -36,6 +36,7 @@ pub const GROUP: Group = Group {
         a_directory_is_listed_again_for_nothing,
         that_a_file_has_no_extended_attributes_is_known,
         the_owners_programs_are_noticed,
+        what_moves_to_another_directory_is_noticed,
         the_owners_mount_is_noticed,
         another_device_is_noticed,
         what_is_written_through_a_mapping_is_seen_when_opened,
@@ -260,6 +261,26 @@ fn the_owners_programs_are_noticed(fleet: &mut Fleet) -> Result<()> {
         &there,
         &fleet.device("laptop")?.view("tablet").join("below"),
     )
+}
+
+fn what_moves_to_another_directory_is_noticed(fleet: &mut Fleet) -> Result<()> {
+    let home = fleet.device("tablet")?.export().join("moves");
+    let there = fleet.device("laptop")?.view("tablet").join("moves");
+    for folder in ["from", "to"] {
+        fs::create_dir_all(home.join(folder))?;
+    }
+    for round in 0..3_u8 {
+        fs::write(home.join("from/file"), [round])?;
+        same("names", tree::names(&there.join("from"))?.len(), 1)?;
+        same("names", tree::names(&there.join("to"))?.len(), 0)?;
+        fails("it", File::open(there.join("to/file")), libc::ENOENT)?;
+        fs::rename(home.join("from/file"), home.join("to/file"))?;
+        holds(&there.join("to/file"), &[round])?;
+        same("names", tree::names(&there.join("from"))?.len(), 0)?;
+        same("names", tree::names(&there.join("to"))?.len(), 1)?;
+        fs::remove_file(home.join("to/file"))?;
+    }
+    Ok(())
 }
 
 fn the_owners_mount_is_noticed(fleet: &mut Fleet) -> Result<()> {
