@@ -26,6 +26,7 @@ mod leases;
 mod locking;
 mod locks;
 mod names;
+mod opened;
 mod replay;
 mod set;
 mod write;
@@ -36,6 +37,8 @@ use core::ops::Deref;
 use hmdfs_kapi::{
     cred,
     errno::{ENOLCK, ESTALE},
+    fs::stack::watch::Unlinked,
+    memalloc::NofsScope,
     page_run::PageRun,
     vfs::{Mask, Path},
 };
@@ -261,6 +264,24 @@ impl Export {
     /// The leases that peers have.
     pub(crate) fn leases(&self) -> &Leases {
         &self.leases
+    }
+
+    /// A file of the lower file system has lost its last name. Called by the task that removed it,
+    /// with locks of that file system held.
+    pub(crate) fn unlinked(&self, file: &Unlinked<'_>) {
+        if !self.leases.has_opened() {
+            return;
+        }
+        let _nofs = NofsScope::enter();
+        let Some(path) = file
+            .path(&self.root)
+            .filter(|path| path.is_below(&self.root))
+        else {
+            return;
+        };
+        if let Ok(handle) = self.handles.encode(&path) {
+            self.leases.unlinked(handle.identity().key(), &path);
+        }
     }
 
     /// Closes all files that are kept open. Sleeps.

@@ -11,7 +11,7 @@ use hmdfs_kapi::{
     fs::{
         self,
         context::{Log, Parameter, Request},
-        stack::watch::Watch,
+        stack::watch::{Unlinked, Watch},
         SuperBlock,
     },
     global::Global,
@@ -323,6 +323,12 @@ impl fs::FileSystem for Hmdfs {
     fn lower_changed(mount: ArcBorrow<'_, Mount>, ino: u64, is_there: bool) {
         if let Some(share) = mount.share() {
             share.export.leases().changed(ino, is_there);
+        }
+    }
+
+    fn lower_unlinked(mount: ArcBorrow<'_, Mount>, file: &Unlinked<'_>) {
+        if let Some(share) = mount.share() {
+            share.export.unlinked(file);
         }
     }
 

@@ -23,6 +23,7 @@ mod listing;
 mod lock;
 pub(crate) mod names;
 mod open;
+mod opens;
 mod plain;
 pub(crate) mod replace;
 pub(crate) mod set;

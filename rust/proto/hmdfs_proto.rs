@@ -47,7 +47,7 @@ pub use lock::{
 pub use name::{AttributeName, Name, Target};
 pub use operation::Operation;
 pub use outcome::{Outcome, Written};
-pub use recall::{Lease, Recall};
+pub use recall::{Lease, OpenFiles, Recall};
 
 /// The oldest version of the protocol that this code speaks.
 pub const VERSION_MIN: u16 = 1;

@@ -116,6 +116,8 @@ pub enum Operation<'a> {
         file: Handle,
         /// Whether that is a directory.
         directory: bool,
+        /// Whether the client has it open, and wants to go on using it.
+        open: bool,
     },
     /// Renames an entry of the current file, a directory.
     Rename {
@@ -129,6 +131,8 @@ pub enum Operation<'a> {
         new_name: Name<'a>,
         /// How.
         flags: RenameFlags,
+        /// Whether the client has what is replaced open, and wants to go on using it.
+        open: bool,
     },
     /// Changes attributes of the current file.
     SetAttributes(SetAttributes),
@@ -201,6 +205,15 @@ pub enum Operation<'a> {
     /// Wants a lease on the current file: to be told before what later operations tell of it is not
     /// right any more.
     Lease,
+    /// The client has no open file of the current file any more.
+    Closed,
+    /// Makes a regular file without a name, in the file system of the current file, a directory.
+    /// It becomes the current file, and is open.
+    MakeUnnamed {
+        /// Its permissions, and what of them a umask takes away; it does not where the directory
+        /// has a default access control list.
+        mode: (u16, u16),
+    },
     /// One that this version does not know; its outcome is
     /// [`crate::Status::EOPNOTSUPP`].
     Other(u8),
@@ -209,6 +222,10 @@ pub enum Operation<'a> {
 /// Bits of the argument of `Open`.
 const OPEN_READ: u8 = 1;
 const OPEN_WRITE: u8 = 2;
+
+/// Bits of the last argument of `Remove`.
+const REMOVE_DIRECTORY: u8 = 1;
+const REMOVE_OPEN: u8 = 2;
 
 /// What `ReadDirectory` may want of the entries besides their names.
 const PLUS: u8 = 1;
@@ -259,13 +276,15 @@ impl<'a> Operation<'a> {
             Operation::ReadWhole { .. } => 32,
             Operation::Locking(locking) => locking.code(),
             Operation::Value(_) => 38,
+            Operation::Closed => 39,
+            Operation::MakeUnnamed { .. } => 40,
             Operation::Other(code) => *code,
         }
     }
 
     /// Whether executing it may change something.
     pub const fn is_change(&self) -> bool {
-        matches!(self.code(), 12..=20 | 22 | 23 | 26 | 28)
+        matches!(self.code(), 12..=20 | 22 | 23 | 26 | 28 | 40)
     }
 
     /// Most bytes that the encoded operation takes, with its header.
@@ -282,11 +301,12 @@ impl<'a> Operation<'a> {
             | Operation::ListExtended
             | Operation::SyncFileSystem
             | Operation::Lease
+            | Operation::Closed
             | Operation::Other(_) => 0,
             Operation::File(_) => HANDLE,
             Operation::Walk(_) | Operation::GetExtended(_) | Operation::RemoveExtended(_) => NAME,
             Operation::Open { .. } => 1,
-            Operation::ReadWhole { .. } => 4,
+            Operation::ReadWhole { .. } | Operation::MakeUnnamed { .. } => 4,
             Operation::Sync { .. } => 5,
             Operation::Locking(locking) => locking.size(),
             Operation::Value(bytes) => bytes.len(),
@@ -302,7 +322,7 @@ impl<'a> Operation<'a> {
             | Operation::MakeNode { .. } => NAME + 12,
             Operation::Copy { .. } => HANDLE + 25,
             Operation::Link { .. } | Operation::Remove { .. } => NAME + HANDLE + 1,
-            Operation::Rename { .. } => 2 * (NAME + HANDLE) + 1,
+            Operation::Rename { .. } => 2 * (NAME + HANDLE) + 2,
             Operation::MakeLink { target, .. } => NAME.saturating_add(target.as_bytes().len()),
             Operation::SetExtended { value, .. } => {
                 NAME.saturating_add(1).saturating_add(value.len())
@@ -382,17 +402,26 @@ impl<'a> Operation<'a> {
                 name: Name::decode(from)?,
                 file: Handle::decode(from)?,
             },
-            18 => Operation::Remove {
-                name: Name::decode(from)?,
-                file: Handle::decode(from)?,
-                directory: from.flag()?,
-            },
+            18 => {
+                let (name, file) = (Name::decode(from)?, Handle::decode(from)?);
+                let bits = from.u8()?;
+                if bits & !(REMOVE_DIRECTORY | REMOVE_OPEN) != 0 {
+                    return Err(Error::Unknown);
+                }
+                Operation::Remove {
+                    name,
+                    file,
+                    directory: bits & REMOVE_DIRECTORY != 0,
+                    open: bits & REMOVE_OPEN != 0,
+                }
+            }
             19 => Operation::Rename {
                 name: Name::decode(from)?,
                 file: Handle::decode(from)?,
                 new_directory: Handle::decode(from)?,
                 new_name: Name::decode(from)?,
                 flags: RenameFlags::decode(from)?,
+                open: from.flag()?,
             },
             20 => Operation::SetAttributes(SetAttributes::decode(from)?),
             21 => {
@@ -453,6 +482,10 @@ impl<'a> Operation<'a> {
             },
             33..=37 => Operation::Locking(Locking::decode(code, from)?),
             38 => Operation::Value(from.bytes(from.remaining())?),
+            39 => Operation::Closed,
+            40 => Operation::MakeUnnamed {
+                mode: (from.u16()?, from.u16()?),
+            },
             other => return Ok(Operation::Other(other)),
         };
         decoder.finish()?;
@@ -470,6 +503,7 @@ impl<'a> Operation<'a> {
             | Operation::ListExtended
             | Operation::SyncFileSystem
             | Operation::Lease
+            | Operation::Closed
             | Operation::Other(_) => Ok(()),
             Operation::File(handle) => handle.encode(encoder),
             Operation::Walk(name) => name.encode(encoder),
@@ -510,6 +544,10 @@ impl<'a> Operation<'a> {
                 encoder.u16(mode.0)?;
                 encoder.u16(mode.1)
             }
+            Operation::MakeUnnamed { mode } => {
+                encoder.u16(mode.0)?;
+                encoder.u16(mode.1)
+            }
             Operation::MakeNode { name, mode, device } => {
                 name.encode(encoder)?;
                 encoder.u16(mode.0)?;
@@ -529,10 +567,12 @@ impl<'a> Operation<'a> {
                 name,
                 file,
                 directory,
+                open,
             } => {
                 name.encode(encoder)?;
                 file.encode(encoder)?;
-                encoder.flag(*directory)
+                let bits = |given: bool, bit: u8| if given { bit } else { 0 };
+                encoder.u8(bits(*directory, REMOVE_DIRECTORY) | bits(*open, REMOVE_OPEN))
             }
             Operation::Rename {
                 name,
@@ -540,12 +580,14 @@ impl<'a> Operation<'a> {
                 new_directory,
                 new_name,
                 flags,
+                open,
             } => {
                 name.encode(encoder)?;
                 file.encode(encoder)?;
                 new_directory.encode(encoder)?;
                 new_name.encode(encoder)?;
-                flags.encode(encoder)
+                flags.encode(encoder)?;
+                encoder.flag(*open)
             }
             Operation::ReadWhole { limit } => encoder.u32(*limit),
             Operation::Locking(locking) => locking.encode(encoder),

@@ -81,3 +81,52 @@ impl<'a> Recall<'a> {
         core::iter::from_fn(move || decoder.u64().ok())
     }
 }
+
+/// The body of the reply to a RECALL: which of its files the sender has open, a bit for each key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenFiles([u64; Self::WORDS]);
+
+impl OpenFiles {
+    const WORDS: usize = Recall::MAX / 64;
+
+    /// Bytes of an encoded value.
+    pub const SIZE: usize = Recall::MAX / 8;
+
+    /// The file of the key number `place` is open.
+    pub fn add(&mut self, place: usize) {
+        if let Some(word) = self.0.get_mut(place / 64) {
+            *word |= 1 << (place % 64);
+        }
+    }
+
+    /// Whether the file of the key number `place` is open.
+    pub fn has(&self, place: usize) -> bool {
+        self.0
+            .get(place / 64)
+            .is_some_and(|word| word & 1 << (place % 64) != 0)
+    }
+
+    /// Whether no file is open.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Reads the body of a message: nothing, when no file is open, or a bit for each.
+    pub fn decode(body: &[u8]) -> Result<Self> {
+        let mut bits = Self::default();
+        if body.is_empty() {
+            return Ok(bits);
+        }
+        let mut decoder = Decoder::new(body);
+        for word in &mut bits.0 {
+            *word = decoder.u64()?;
+        }
+        decoder.finish()?;
+        Ok(bits)
+    }
+
+    /// Writes the body of a message that says that some file is open.
+    pub fn encode(&self, encoder: &mut Encoder<'_>) -> Result<()> {
+        self.0.iter().try_for_each(|&word| encoder.u64(word))
+    }
+}

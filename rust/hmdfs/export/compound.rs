@@ -236,6 +236,8 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             | Operation::Once { .. }
             | Operation::SyncFileSystem
             | Operation::Value(_)
+            | Operation::Closed
+            | Operation::MakeUnnamed { .. }
             | Operation::Other(_) => 0,
             Operation::Create { .. } | Operation::Lease => 1,
             Operation::Sync { .. } => 4,
@@ -418,6 +420,10 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             | Operation::ListExtended
             | Operation::RemoveExtended(_) => return self.extended(operation, writer),
             Operation::Locking(locking) => self.locking(locking)?,
+            Operation::Closed => {
+                self.closed()?;
+                Outcome::Done
+            }
             Operation::SetAttributes(changes) => {
                 let (client, export) = (self.client, self.export);
                 set::set(export, client, &self.current()?.path, changes)?;
@@ -446,10 +452,9 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         let mut seen = self.seen.iter().flatten();
         if let Some(current) = seen.find(|seen| seen.handle == Some(*handle)) {
             // An operation before this one may have removed it.
-            if current.path.is_unlinked() {
-                return Err(ESTALE.into());
+            if !current.path.is_unlinked() {
+                return Ok(current.clone());
             }
-            return Ok(current.clone());
         }
         let current = self.find(handle)?;
         if let Some(room) = self.seen.iter_mut().find(|seen| seen.is_none()) {
@@ -460,25 +465,85 @@ impl<C: Client + ?Sized> Execution<'_, C> {
 
     fn find(&self, handle: &Handle) -> Result<Current> {
         let export = self.export;
-        let kept = export.files.regular(handle);
-        let current = if let Some(file) = kept.filter(|file| !file.path().is_unlinked()) {
+        let open = export.files.regular(handle);
+        if let Some(file) = open.as_ref().filter(|file| !file.path().is_unlinked()) {
             // The handle was decoded when the file was opened.
-            Current {
+            let current = Current {
                 path: file.path(),
                 handle: Some(*handle),
-                file: Some(file),
+                file: open.clone(),
+            };
+            export.check_reachable(&current.path)?;
+            return Ok(current);
+        }
+        let found = cred::with_creds(&export.mounter, || {
+            export.handles.decode(&export.root, handle)
+        });
+        let (path, file) = match found {
+            Ok(path) if !path.is_unlinked() => {
+                export.check_reachable(&path)?;
+                (path, None)
             }
-        } else {
-            let path = cred::with_creds(&export.mounter, || {
-                export.handles.decode(&export.root, handle)
-            })?;
-            Current {
-                handle: Some(*handle),
-                ..Current::new(path)
+            // Wherever it was, the client has been there.
+            found => {
+                let path = self.without_a_name(handle, found)?;
+                let file = open.filter(|file| file.path().identity() == path.identity());
+                (path, file)
             }
         };
-        export.check_reachable(&current.path)?;
-        Ok(current)
+        Ok(Current {
+            path,
+            handle: Some(*handle),
+            file,
+        })
+    }
+
+    /// The file of a handle that has no name any more, if it is kept for the client; `found` is what
+    /// the handle led to.
+    fn without_a_name(&self, handle: &Handle, found: Result<Path>) -> Result<Path> {
+        let export = self.export;
+        let stale = || ESTALE.error();
+        let peer = self.client.peer().ok_or_else(stale)?;
+        if !export.handles.is_genuine(handle) {
+            return Err(stale());
+        }
+        let key = handle.identity().key();
+        if let Some(path) = export.leases.kept(peer, key) {
+            let is_it = export.handles.is_of(handle, &path)?;
+            return is_it.then_some(path).ok_or_else(stale);
+        }
+        // It may be losing its name just now.
+        let path = found?;
+        let kept = export.leases.keep(peer, key, &path);
+        kept.then_some(path).ok_or_else(stale)
+    }
+
+    /// The client has the current file, a regular one, open from now on.
+    pub(super) fn opened(&mut self) -> Result {
+        let (client, export) = (self.client, self.export);
+        let current = self.current()?;
+        let key = current.handle(export)?.identity().key();
+        if let Some(peer) = client.peer() {
+            export.leases.opened(peer, key);
+            if current.path.is_unlinked() {
+                export.leases.keep(peer, key, &current.path);
+            }
+        }
+        Ok(())
+    }
+
+    /// The client may have closed the current file.
+    fn closed(&mut self) -> Result {
+        let (client, export) = (self.client, self.export);
+        let handle = self.current()?.handle(export)?;
+        // A file without a name that is kept open would keep its space.
+        export.files.forget(&handle);
+        self.seen = [const { None }; SEEN];
+        self.current = None;
+        if let Some(peer) = client.peer() {
+            export.leases.closed(peer, handle.identity().key());
+        }
+        Ok(())
     }
 
     /// Gives the client a lease on the current file, if it can have one.
@@ -503,7 +568,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         if write {
             access::check_open(export, client, &current.path, Mask::Write)?;
         }
-        Ok(())
+        self.opened()
     }
 
     /// Reads all of a small file.

@@ -52,19 +52,20 @@ impl Handles {
         Ok(self.encode(path)?.is_same_file(handle))
     }
 
-    /// The file of a handle, if it lies below `root`.
+    /// Whether the handle is one that this share has given.
+    pub(super) fn is_genuine(&self, handle: &Handle) -> bool {
+        handle::decode(handle.as_bytes(), |bytes| self.key.siphash(bytes)).is_some()
+    }
+
+    /// The file of a handle, if it lies below `root`; one without a name, too, as long as it is
+    /// there.
     ///
     /// `ESTALE` when it does not, when there is no such file, and when the handle is not one of
     /// ours. Looks through directories with the permissions of the calling task.
     pub(super) fn decode(&self, root: &Path, handle: &Handle) -> Result<Path> {
         let id = handle::decode(handle.as_bytes(), |bytes| self.key.siphash(bytes))
             .ok_or_else(|| ESTALE.error())?;
-        let path = root.exportfs_decode_fh(id.file_type(), id.words())?;
-        if path.is_unlinked() {
-            // Only still open somewhere.
-            return Err(ESTALE.into());
-        }
-        Ok(path)
+        root.exportfs_decode_fh(id.file_type(), id.words())
     }
 }
 

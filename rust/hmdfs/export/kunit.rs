@@ -650,6 +650,7 @@ mod tests {
                 name: name(b"file")?,
                 file,
                 directory: false,
+                open: false,
             },
             Operation::GetAttributes,
         ];
@@ -690,6 +691,7 @@ mod tests {
                 name: name(b"file")?,
                 file,
                 directory: false,
+                open: false,
             },
             Operation::Rename {
                 name: name(b"file")?,
@@ -697,6 +699,7 @@ mod tests {
                 new_directory: root,
                 new_name: new,
                 flags: proto::RenameFlags::Replace,
+                open: false,
             },
             Operation::SetAttributes(proto::SetAttributes {
                 mode: Some(0o600),

@@ -26,7 +26,7 @@ use hmdfs_kapi::{
     workqueue::OwnedQueue, //
 };
 use hmdfs_model::lease::{Granted, Slot};
-use hmdfs_proto::{Encoder, Handle, Lease, Opcode, Recall};
+use hmdfs_proto::{Encoder, Handle, Lease, Opcode, OpenFiles, Recall};
 use kernel::{
     new_condvar, new_spinlock,
     prelude::*,
@@ -34,6 +34,7 @@ use kernel::{
     time::{delay::fsleep, msecs_to_jiffies, Delta, Instant, Monotonic},
 };
 
+use super::opened::Opened;
 use crate::{link::DownReason, peer::Peer};
 
 /// Most leases of one holder.
@@ -93,6 +94,8 @@ struct Change {
     begun: Instant<Monotonic>,
     /// Whether leases were broken by it.
     broke: bool,
+    /// Whether the peer has what is removed open.
+    keeps: bool,
 }
 
 /// Who makes a change.
@@ -111,6 +114,9 @@ enum Changer {
 pub(crate) struct Holder {
     #[pin]
     state: SpinLock<State>,
+    /// What it may have open.
+    #[pin]
+    opened: SpinLock<Opened>,
     /// More leases are known to be void.
     #[pin]
     told: CondVar,
@@ -139,6 +145,7 @@ impl Holder {
                 },
                 "Holder::state"
             ),
+            opened <- new_spinlock!(Opened::new(), "Holder::opened"),
             told <- new_condvar!("Holder::told"),
         })
     }
@@ -153,6 +160,19 @@ impl Holder {
         }
         drop(state);
         self.told.notify_all();
+    }
+
+    /// What the peer may have open.
+    pub(super) fn opened(&self) -> &SpinLock<Opened> {
+        &self.opened
+    }
+
+    /// Gives up the files without a name that are kept for the peer in other sessions than
+    /// `session`. Sleeps.
+    pub(crate) fn expire(&self, session: u64) {
+        let before = self.opened.lock().begin(session);
+        // Not under the lock.
+        drop(before);
     }
 
     /// Takes all leases back: what the peer may do here has changed. The caller has it told.
@@ -218,7 +238,7 @@ impl Leases {
     }
 
     /// Makes a peer one of those that have leases.
-    fn admit(&self, peer: &Arc<Peer>) -> Result {
+    pub(super) fn admit(&self, peer: &Arc<Peer>) -> Result {
         let holder = peer.holder();
         if holder.state.lock().granted.is_some() {
             return Ok(());
@@ -304,6 +324,28 @@ impl Leases {
         Changer::Peer
     }
 
+    /// The peers that have leases, or files open.
+    pub(super) fn holders(&self) -> &SpinLock<KVec<Arc<Peer>>> {
+        &self.shared.holders
+    }
+
+    /// From here on, what the calling task removes for a peer is what that has open, or is not.
+    pub(super) fn set_keeps(&self, keeps: bool) {
+        let task = current!().pid();
+        let mut changing = self.shared.changing.lock();
+        if let Some(change) = changing.iter_mut().find(|change| change.task == task) {
+            change.keeps = keeps;
+        }
+    }
+
+    /// If the calling task makes changes for `peer`: whether that has what is removed open.
+    pub(super) fn keeps(&self, peer: &Peer) -> Option<bool> {
+        let task = current!().pid();
+        let changing = self.shared.changing.lock();
+        let change = changing.iter().find(|change| change.task == task)?;
+        (change.peer == peer.serial()).then_some(change.keeps)
+    }
+
     /// Takes all leases of a peer back, and waits until it knows.
     pub(crate) fn break_all(&self, peer: &Arc<Peer>) {
         peer.holder().break_all();
@@ -314,7 +356,7 @@ impl Leases {
     }
 
     /// Has a holder told. Does not sleep.
-    fn wake(&self, peer: &Arc<Peer>) {
+    pub(super) fn wake(&self, peer: &Arc<Peer>) {
         // Refused when that is about to be done.
         let _ = self.queue.enqueue::<Arc<Peer>, 4>(peer.clone());
     }
@@ -326,6 +368,7 @@ impl Leases {
             peer: peer.serial(),
             begun: Instant::now(),
             broke: false,
+            keeps: false,
         };
         self.shared.changing.lock().push(change, GFP_ATOMIC)?;
         Ok(Changing(self))
@@ -335,6 +378,10 @@ impl Leases {
     pub(crate) fn flush(&self) {
         let holders = core::mem::take(&mut *self.shared.holders.lock());
         self.queue.flush();
+        for peer in &holders {
+            // No session has this number any more.
+            peer.holder().expire(!peer.sessions().serving());
+        }
         drop(holders);
     }
 }
@@ -424,26 +471,54 @@ impl Holder {
     }
 }
 
-/// Tells a holder of all leases that were broken.
+/// Tells a holder of all leases that were broken, and asks which files it has open.
 pub(crate) fn tell(peer: &Arc<Peer>) {
     let holder = peer.holder();
     let mut keys = [0; Recall::MAX / 8];
-    while let Some((count, told)) = holder.take(&mut keys) {
-        if !deliver(peer, keys.get(..count).unwrap_or(&[])) {
-            distrust(peer);
+    let mut answers = true;
+    loop {
+        let broken = holder.take(&mut keys);
+        let count = broken.map_or(0, |(count, _)| count);
+        let count = holder.opened.lock().ask(&mut keys, count, answers);
+        if count == 0 {
+            return;
         }
-        holder.set_void(told);
+        let asked = keys.get(..count).unwrap_or(&[]);
+        let answer = match deliver(peer, asked) {
+            Delivery::Answered(open) => Some(open),
+            Delivery::Gone => None,
+            Delivery::Silent => {
+                distrust(peer);
+                None
+            }
+        };
+        answers &= answer.is_some();
+        let closed = holder.opened.lock().answered(asked, answer.as_ref());
+        if let Some((_, told)) = broken {
+            holder.set_void(told);
+        }
+        // Not under the lock: files may be closed.
+        drop(closed);
     }
 }
 
-/// Tells a holder that the leases on the files with these keys are broken; false when it is there,
-/// and does not reply.
-fn deliver(peer: &Peer, keys: &[u64]) -> bool {
+/// How it went to tell a holder something.
+enum Delivery {
+    /// It has replied.
+    Answered(OpenFiles),
+    /// It cannot rely on leases any more.
+    Gone,
+    /// It is there, and does not reply.
+    Silent,
+}
+
+/// Tells a holder that the leases on the files with these keys are broken.
+fn deliver(peer: &Peer, keys: &[u64]) -> Delivery {
     let begun = Instant::<Monotonic>::now();
     let mut body = [0; Recall::MAX_SIZE / 8];
     let mut encoder = Encoder::new(&mut body);
     if keys.is_empty() || Recall::encode(keys, &mut encoder).is_err() {
-        return false;
+        return Delivery::Silent;
     }
     let length = encoder.len();
     let body = body.get(..length).unwrap_or(&[]);
@@ -452,11 +527,11 @@ fn deliver(peer: &Peer, keys: &[u64]) -> bool {
         let left = PATIENCE.saturating_sub(passed);
         // After so long without a link, it relies on nothing.
         if left == 0 || peer.is_forgotten() || peer.is_without_link_for(i64::from(PATIENCE)) {
-            return true;
+            return Delivery::Gone;
         }
         match peer.tell(Opcode::Recall, body, left) {
-            Ok(()) => return true,
-            Err(error) if error == ETIMEDOUT => return false,
+            Ok(open) => return Delivery::Answered(open),
+            Err(error) if error == ETIMEDOUT => return Delivery::Silent,
             // The link has ended. There may be another one.
             Err(_) => fsleep(Delta::from_millis(RETRY)),
         }

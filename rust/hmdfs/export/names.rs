@@ -135,6 +135,30 @@ impl<C: Client + ?Sized> Names<'_, C> {
         Ok(path)
     }
 
+    /// Whether the client has the file that it removes next open.
+    fn removes_open(&self, file: &Handle, open: bool) {
+        let Some(peer) = self.client.peer() else {
+            return;
+        };
+        self.export.leases.set_keeps(open);
+        if open {
+            self.export.leases.opened(peer, file.identity().key());
+        }
+    }
+
+    /// Whether the client has the file open that it replaces next, if it replaces one.
+    fn replaces_open(&self, directory: &Path, name: &Name<'_>, open: bool) {
+        if !open {
+            return self.export.leases.set_keeps(false);
+        }
+        let replaced = directory
+            .lookup(name.as_bytes())
+            .and_then(|path| self.export.handles.encode(&path));
+        if let Ok(file) = replaced {
+            self.removes_open(&file, true);
+        }
+    }
+
     /// Renames an entry of `directory` to `new_name` in `new_directory`.
     fn rename(
         &self,
@@ -267,21 +291,31 @@ impl<C: Client + ?Sized> Execution<'_, C> {
                 name,
                 file,
                 directory: is_directory,
-            } => names.remove(&directory, name, file, *is_directory)?,
+                open,
+            } => {
+                names.removes_open(file, *open && !is_directory);
+                names.remove(&directory, name, file, *is_directory)?
+            }
             Operation::Rename {
                 name,
                 file,
                 new_directory,
                 new_name,
                 flags,
+                open,
             } => {
                 let new_directory = self.file(new_directory)?.path;
+                names.replaces_open(&new_directory, new_name, *open);
                 names.rename(&directory, name, file, &new_directory, new_name, *flags)?;
                 return Ok(outcome);
             }
             _ => return Err(EOPNOTSUPP.into()),
         };
         self.current = Some(Current::new(path));
+        if matches!(outcome, Outcome::Created(true)) {
+            // Whoever makes a file may open it, whatever its mode.
+            self.opened()?;
+        }
         Ok(outcome)
     }
 }

@@ -224,11 +224,15 @@ impl WorkItem<1> for Link {
     fn run(this: Arc<Link>) {
         let _nofs = NofsScope::enter();
         loop {
-            let header = this.pulse.lock().next();
-            let Some(header) = header.or_else(|| this.next_notice_reply()) else {
-                return;
+            let pulse = this.pulse.lock().next();
+            let sent = match pulse {
+                Some(header) => this.send(header, &[], &[], None),
+                None => match this.next_notice_reply() {
+                    Some(answer) => this.send_notice_reply(&answer),
+                    None => return,
+                },
             };
-            if this.send(header, &[], &[], None).is_err() {
+            if sent.is_err() {
                 return;
             }
         }

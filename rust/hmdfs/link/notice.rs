@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What a device tells another one that holds something of it: that a lease is
-//! taken back.
+//! taken back. The reply says which of the files are open.
 //!
 //! These are requests with a reply, but whoever asks holds others up, who may be on
 //! the other side. So they do not wait behind requests that take work: they are not
@@ -24,19 +24,19 @@ use hmdfs_kapi::{
     errno::ENOTCONN, //
 };
 use hmdfs_proto::{
+    Encoder,
     Header,
     Kind,
     Opcode,
+    OpenFiles,
     Recall, //
 };
 use kernel::{
+    new_spinlock,
     prelude::*,
     sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
-        Arc, //
+        Arc,
+        SpinLock, //
     }, //
 };
 
@@ -52,9 +52,17 @@ pub(super) struct Notices {
     /// What this side has told, by the identifier.
     told: [Option<(u64, Arc<Told>)>; MOST],
     /// What the peer has told and waits for the reply to.
-    replies: [Option<(Opcode, u64)>; MOST],
+    replies: [Option<Answer>; MOST],
     /// The link has ended.
     closed: bool,
+}
+
+/// A reply to what the peer has told.
+#[derive(Clone, Copy)]
+pub(super) struct Answer {
+    opcode: Opcode,
+    id: u64,
+    open: OpenFiles,
 }
 
 /// Something that was told to the peer.
@@ -62,13 +70,14 @@ pub(super) struct Notices {
 struct Told {
     #[pin]
     done: Event,
-    /// Whether the peer has replied; 0 or 1.
-    replied: Atomic<u32>,
+    /// What the peer has replied.
+    #[pin]
+    reply: SpinLock<Option<OpenFiles>>,
 }
 
 impl Told {
-    fn complete(&self, replied: bool) {
-        self.replied.store(replied.into(), Relaxed);
+    fn complete(&self, reply: Option<OpenFiles>) {
+        *self.reply.lock() = reply;
         self.done.complete_all();
     }
 }
@@ -84,9 +93,8 @@ impl Notices {
     }
 
     /// The next reply for the courier.
-    fn next(&mut self) -> Option<Header> {
-        let (opcode, id) = self.replies.iter_mut().find_map(Option::take)?;
-        Some(Header::new(Kind::Reply, opcode, id))
+    fn next(&mut self) -> Option<Answer> {
+        self.replies.iter_mut().find_map(Option::take)
     }
 
     fn add(&mut self, told: &Arc<Told>) -> Result<u64> {
@@ -115,11 +123,11 @@ impl Link {
     /// the message is sent.
     ///
     /// Errors: `ENOTCONN` when the link has ended, `ETIMEDOUT`, `EBUSY` when too much is being told.
-    fn tell(&self, opcode: Opcode, body: &[u8], timeout: u32) -> Result {
+    fn tell(&self, opcode: Opcode, body: &[u8], timeout: u32) -> Result<OpenFiles> {
         let told = Arc::pin_init(
             pin_init!(Told {
                 done <- Event::new(),
-                replied: Atomic::new(0),
+                reply <- new_spinlock!(None, "Told::reply"),
             }),
             GFP_KERNEL,
         )?;
@@ -133,10 +141,8 @@ impl Link {
         let left = self.notices.lock().take(id);
         drop(left);
         result?;
-        if told.replied.load(Relaxed) == 0 {
-            return Err(ENOTCONN.into());
-        }
-        Ok(())
+        let reply = *told.reply.lock();
+        reply.ok_or_else(|| ENOTCONN.error())
     }
 
     /// Takes what the peer tells.
@@ -145,30 +151,50 @@ impl Link {
             return Err(violation("RECALL too long"));
         }
         let body = self.receive_body(header)?;
-        leases::recalled(&self.mount, &self.peer, Recall::decode(&body)?);
+        let open = leases::recalled(&self.mount, &self.peer, Recall::decode(&body)?);
+        let answer = Answer {
+            opcode: header.opcode,
+            id: header.id,
+            open,
+        };
         {
             let mut notices = self.notices.lock();
             let place = notices.replies.iter_mut().find(|place| place.is_none());
-            *place.ok_or_else(|| violation("too much told at once"))? =
-                Some((header.opcode, header.id));
+            *place.ok_or_else(|| violation("too much told at once"))? = Some(answer);
         }
         self.send_courier();
         Ok(())
     }
 
     /// The peer has replied to what it was told.
-    pub(super) fn take_notice_reply(&self, id: u64) -> Result<(), End> {
+    pub(super) fn take_notice_reply(&self, header: &Header) -> Result<(), End> {
+        if header.body as usize > OpenFiles::SIZE || header.data != 0 {
+            return Err(violation("reply to RECALL too long"));
+        }
+        let open = OpenFiles::decode(&self.receive_body(header)?)?;
         // One that comes too late is not waited for any more.
-        let told = self.notices.lock().take(id);
+        let told = self.notices.lock().take(header.id);
         if let Some(told) = told {
-            told.complete(true);
+            told.complete(Some(open));
         }
         Ok(())
     }
 
     /// The next reply that is to be sent.
-    pub(super) fn next_notice_reply(&self) -> Option<Header> {
+    pub(super) fn next_notice_reply(&self) -> Option<Answer> {
         self.notices.lock().next()
+    }
+
+    /// Sends a reply to what the peer has told. May wait for room in the socket.
+    pub(super) fn send_notice_reply(&self, answer: &Answer) -> Result {
+        let header = Header::new(Kind::Reply, answer.opcode, answer.id);
+        let mut body = [0; OpenFiles::SIZE];
+        let mut encoder = Encoder::new(&mut body);
+        if !answer.open.is_empty() {
+            answer.open.encode(&mut encoder).map_err(|_| EMSGSIZE)?;
+        }
+        let length = encoder.len();
+        self.send(header, body.get(..length).unwrap_or(&[]), &[], None)
     }
 
     /// Lets everybody go who waits for the peer to reply.
@@ -179,16 +205,17 @@ impl Link {
             core::mem::replace(&mut notices.told, [const { None }; MOST])
         };
         for (_, told) in told.into_iter().flatten() {
-            told.complete(false);
+            told.complete(None);
         }
     }
 }
 
 impl Peer {
-    /// Tells the peer something, and waits for its reply for at most `timeout` milliseconds.
+    /// Tells the peer something, and waits for its reply for at most `timeout` milliseconds: which of
+    /// the files that it was told of it has open.
     ///
     /// Errors: `ENOTCONN` when there is no link, or it has ended; `ETIMEDOUT`.
-    pub(crate) fn tell(&self, opcode: Opcode, body: &[u8], timeout: u32) -> Result {
+    pub(crate) fn tell(&self, opcode: Opcode, body: &[u8], timeout: u32) -> Result<OpenFiles> {
         let link = self.any_link().ok_or_else(|| ENOTCONN.error())?;
         link.tell(opcode, body, timeout)
     }

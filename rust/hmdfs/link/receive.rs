@@ -132,6 +132,7 @@ impl Link {
             return Err(End(DownReason::Closed, 0));
         }
         self.peer.sessions().greeted(&hello);
+        self.peer.expire();
         self.come_up(session)
     }
 
@@ -174,7 +175,7 @@ impl Link {
                 .take_pong(header.id)
                 .map_err(|_| violation("reply to a PING that was not sent")),
             (Kind::Request, Opcode::Recall) => self.receive_notice(&header),
-            (Kind::Reply, Opcode::Recall) if is_bare(&header) => self.take_notice_reply(header.id),
+            (Kind::Reply, Opcode::Recall) => self.take_notice_reply(&header),
             (Kind::Notice, Opcode::Bye) => Err(End(DownReason::PeerBye, 0)),
             (Kind::Notice, Opcode::Other(_)) => self.skip_rest(&header),
             _ => Err(violation("message out of place")),

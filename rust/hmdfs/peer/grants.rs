@@ -63,7 +63,7 @@ impl Peer {
     pub(crate) fn end_session(self: &Arc<Self>, queue: &Queue, knows: bool) {
         self.sessions.wake_ended();
         if knows || !self.schedule::<3>(queue, msecs_to_jiffies(FENCE)) {
-            self.sessions.expire();
+            self.expire();
         }
     }
 
@@ -71,7 +71,13 @@ impl Peer {
     pub(super) fn cancel_delayed(self: &Arc<Self>) {
         cancel_delayed_work::<Self, 2>(self);
         cancel_delayed_work::<Self, 3>(self);
+        self.expire();
+    }
+
+    /// Gives up what was held for the peer in sessions before this one. Sleeps.
+    pub(crate) fn expire(&self) {
         self.sessions.expire();
+        self.holder().expire(self.sessions.serving());
     }
 
     /// Has work done later; false when the peer is forgotten, and nothing may come later.
@@ -156,6 +162,6 @@ impl WorkItem<3> for Peer {
     type Pointer = Arc<Peer>;
 
     fn run(this: Arc<Peer>) {
-        this.sessions.expire();
+        this.expire();
     }
 }

@@ -110,8 +110,8 @@ impl Sessions {
         self.set(&numbers);
     }
 
-    /// The peer has greeted. When it or this device has seen the other go offline, nothing is left
-    /// of what was held before. Sleeps.
+    /// The peer has greeted. When it or this device has seen the other go offline, nothing is to be
+    /// left of what was held before: the caller sees to that ([`Peer::expire`]).
     pub(crate) fn greeted(&self, hello: &Hello) {
         {
             let mut numbers = self.numbers.lock();
@@ -123,11 +123,10 @@ impl Sessions {
                 self.set(&numbers);
             }
         }
-        self.expire();
     }
 
     /// Gives up what was held in sessions before this one. Sleeps.
-    pub(crate) fn expire(&self) {
+    pub(super) fn expire(&self) {
         self.held.expire(|| self.serving());
         self.wake_ended();
     }

@@ -17,7 +17,9 @@ use kernel::prelude::*;
 use super::{
     compound::{self, Outcomes},
     inode::{self, of, Beginning, Locking, Node},
-    leases, lock, space, write,
+    leases, lock,
+    opens::Open,
+    space, write,
 };
 use crate::{
     link::{Completion, Destination, Reply},
@@ -32,17 +34,6 @@ pub(super) const BEGINNING: u32 = 64 << 10;
 /// Operations of remote regular files.
 pub(crate) struct FileOps;
 
-/// An open file: when it is closed, what was read ahead with its opening is given up.
-pub(crate) struct Open(crate::node::InodeRef);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if let Ok(node) = of(&self.0) {
-            node.closed();
-        }
-    }
-}
-
 impl Operations<Hmdfs> for FileOps {
     const READ_SIZE: u32 = MAX_DATA;
     const WRITE_SIZE: u32 = MAX_DATA;
@@ -52,7 +43,7 @@ impl Operations<Hmdfs> for FileOps {
     fn open(inode: &Inode, file: &File<Hmdfs>) -> Result<KBox<Open>> {
         let mount = inode.super_block().data();
         let node = of(inode)?;
-        let open = KBox::new(Open(inode.to_ref()), GFP_KERNEL)?;
+        let (open, must_ask) = Open::new(inode)?;
         if inode.is_being_written() {
             // Then what the owner tells is about what programs here have written. An error is
             // told to those who wrote.
@@ -65,7 +56,8 @@ impl Operations<Hmdfs> for FileOps {
         };
         // The name may mean another file by now, so it is resolved in the same round trip.
         let (dentry, parent) = (file.dentry(), file.dentry().parent());
-        if !file.is_writable() && !dentry.is_unhashed() && node.is_readable(&mount, inode) {
+        let is_known = !must_ask && !dentry.is_unhashed() && node.attributes().nlink != 0;
+        if !file.is_writable() && is_known && node.is_readable(&mount, inode) {
             let name = Validity::from_time(dentry.time());
             let holds = |dir: &Inode| name.is_leased() && leases::holds(&mount, dir, name);
             if parent.inode().is_some_and(holds) {
@@ -151,11 +143,6 @@ impl Operations<Hmdfs> for FileOps {
     fn may_transfer(inode: &Inode, file: &File<Hmdfs>) -> Result {
         lock::may_transfer(inode, file)
     }
-}
-
-/// What belongs to a file that was opened otherwise than by [`Operations::open`].
-pub(super) fn opened(inode: &Inode) -> Result<KBox<Open>> {
-    Ok(KBox::new(Open(inode.to_ref()), GFP_KERNEL)?)
 }
 
 /// Opens the file that `path` leads to, which must be the one of `inode`; EOPENSTALE when it is

@@ -576,11 +576,11 @@ pub(crate) fn getattr(inode: &Inode, query: Query) -> Result {
     if query.dont_sync() || (!query.force_sync() && node.is_fresh(&mount, inode)) {
         return Ok(());
     }
-    if node.attributes().nlink == 0 {
+    match refresh(&mount, inode) {
         // Only still open here: its owner knows it no more.
-        return Ok(());
+        Err(error) if error == ESTALE && node.attributes().nlink == 0 => Ok(()),
+        result => result,
     }
-    refresh(&mount, inode)
 }
 
 /// Completes `stat` of everything that is remote.

@@ -19,7 +19,7 @@
 //! with it all leases are void. A device's own changes leave its leases alone: it is
 //! told what has become of what it changed.
 
-use hmdfs_proto::{Handle, Lease, Operation, Recall};
+use hmdfs_proto::{Handle, Lease, OpenFiles, Operation, Recall};
 use kernel::{
     new_spinlock,
     prelude::*,
@@ -29,7 +29,7 @@ use kernel::{
     },
 };
 
-use super::{entries::Entries, inode::Node};
+use super::{entries::Entries, inode::Node, opens};
 use crate::{
     mount::{Mount, Question},
     node::{Inode, Key},
@@ -159,8 +159,10 @@ pub(super) fn holds(mount: &Mount, inode: &Inode, validity: Validity) -> bool {
     validity.holds(mount.peers.generation(), inode.note().load(Relaxed))
 }
 
-/// The owner takes leases back. Called by the receiver of a link: does not sleep.
-pub(crate) fn recalled(mount: &Mount, peer: &Peer, recall: Recall<'_>) {
+/// The owner takes leases back. Gives which of the files are open. Called by the receiver of a
+/// link: does not sleep.
+pub(crate) fn recalled(mount: &Mount, peer: &Peer, recall: Recall<'_>) -> OpenFiles {
+    let mut open = OpenFiles::default();
     let inodes = mount.inodes.lock();
     let mut recalled = peer.recalled().lock();
     let number = mount.ask().number;
@@ -169,9 +171,9 @@ pub(crate) fn recalled(mount: &Mount, peer: &Peer, recall: Recall<'_>) {
         drop(recalled);
         // Rare, and as if the device had gone for a moment.
         mount.peers.bump();
-        return;
+        return open;
     }
-    for key in recall.keys() {
+    for (place, key) in recall.keys().enumerate() {
         recalled.note(key, number);
         let Some(inodes) = inodes.as_ref() else {
             continue;
@@ -179,9 +181,15 @@ pub(crate) fn recalled(mount: &Mount, peer: &Peer, recall: Recall<'_>) {
         inodes.with_note(
             Key::remote_hash(peer.serial(), key),
             |found| found.is_remote(peer.serial(), key),
-            |note| note.store(0, Relaxed),
+            |note, tally| {
+                note.store(0, Relaxed);
+                if opens::tell_open(tally) {
+                    open.add(place);
+                }
+            },
         );
     }
+    open
 }
 
 /// Gives up what is known of all files that `operations` name: they may have been changed.

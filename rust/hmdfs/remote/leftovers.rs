@@ -108,6 +108,7 @@ impl Leftover {
                 name,
                 file: child.handle,
                 directory: false,
+                open: false,
             },
         ];
         let reply = compound::change(mount, &self.peer, &operations)?;

@@ -23,6 +23,7 @@ use super::{
     directory::{name, Child},
     inode::{self, iget, of, Node},
     leases,
+    opens::Removal,
 };
 use crate::{
     mount::{Hmdfs, Question},
@@ -308,6 +309,7 @@ pub(crate) fn remove_inode(
 ) -> Result<Validity> {
     let node = of(dir)?;
     let removed = of(inode)?;
+    let removal = Removal::begin(inode)?;
     let wanted = name(wanted)?;
     let parent = Operation::File(node.handle());
     let operations = [
@@ -320,6 +322,7 @@ pub(crate) fn remove_inode(
             name: wanted,
             file: removed.handle(),
             directory,
+            open: removal.is_open,
         },
         Operation::Lease,
         Operation::GetAttributes,
@@ -332,7 +335,7 @@ pub(crate) fn remove_inode(
     let reply = compound::change(&mount, node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
-    let (file_before, before) = removal(&mut outcomes)?;
+    let (file_before, before) = before_removal(&mut outcomes)?;
     let told = outcomes.told(inode, removed, question);
     let mut validity = Validity::NONE;
     if told.is_ok() {
@@ -340,12 +343,15 @@ pub(crate) fn remove_inode(
     }
     let (question, attributes) =
         told.unwrap_or_else(|_| (question, without_a_name(&removed.attributes())));
+    if attributes.nlink == 0 {
+        removal.was_last();
+    }
     inode::take_own(inode, removed, question, Some(file_before), &attributes)?;
     Ok(validity)
 }
 
 /// The change attributes of file and directory before a removal, and its outcome.
-fn removal(outcomes: &mut Outcomes<'_>) -> Result<(u64, u64)> {
+fn before_removal(outcomes: &mut Outcomes<'_>) -> Result<(u64, u64)> {
     outcomes.done()?;
     let file = outcomes.change()?;
     outcomes.done()?;
@@ -413,12 +419,14 @@ pub(crate) fn rename_entries(
         (false, true) => RenameFlags::Exchange,
         (true, true) => return Err(EINVAL),
     };
+    let replaced = new.inode.filter(|_| how == RenameFlags::Replace);
     let renaming = Renaming {
         from: old.dir,
         to: new.dir,
         moved: old.inode.ok_or(ENOENT)?,
         other: new.inode,
         how,
+        removal: replaced.map(Removal::begin).transpose()?,
     };
     let mount = old.dir.super_block().data();
     let question = mount.ask();
@@ -442,6 +450,8 @@ struct Renaming<'a> {
     /// What has the new name, as far as it is known.
     other: Option<&'a Inode>,
     how: RenameFlags,
+    /// What is replaced.
+    removal: Option<Removal<'a>>,
 }
 
 /// Change attributes before a rename.
@@ -475,6 +485,7 @@ impl Renaming<'_> {
                 new_directory: to,
                 new_name,
                 flags: self.how,
+                open: self.removal.as_ref().is_some_and(|removal| removal.is_open),
             },
             Operation::File(from),
             Operation::Lease,
@@ -553,6 +564,9 @@ impl Renaming<'_> {
                     .and_then(|()| outcomes.told(other, node, question));
                 // Its last name is gone, or the other ones are elsewhere.
                 let (question, attributes) = left.unwrap_or((question, without_a_name(&known)));
+                if let (0, Some(removal)) = (attributes.nlink, &self.removal) {
+                    removal.was_last();
+                }
                 inode::take_own(other, node, question, Some(known.change), &attributes)
             }
             (_, None) => Ok(()),

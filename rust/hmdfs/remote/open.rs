@@ -12,9 +12,10 @@ use kernel::prelude::*;
 use super::{
     compound::{self, Outcomes},
     directory::{find, name, Child},
-    file::{self, BEGINNING},
+    file::BEGINNING,
     inode::{self, iget, of, Beginning, Locking},
     leases, names,
+    opens::{self, Open},
 };
 use crate::{
     mount::{Hmdfs, Question},
@@ -30,16 +31,31 @@ pub(super) fn atomic_open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Op
     match create(dir, &opening) {
         Ok((child, created, validity)) => {
             let inode = iget(dir.super_block(), of(dir)?.peer(), &child)?;
+            let private = opened(&inode, &opening, child.question)?;
             if !created {
                 catch_up(&inode, &child)?;
             }
-            let private = file::opened(&inode)?;
             opening.finish_open(inode, validity.as_time(), created, private)
         }
         // What exists and is no regular file is for the VFS to judge: it may be a link that leads
         // to one. And what exists can be opened where nothing can be made.
         Err(error) if error == EEXIST || error == EROFS => look_up(dir, opening, Some(error)),
         Err(error) => Err(error),
+    }
+}
+
+/// What belongs to the open file of `inode`, which the owner has opened in answer to `question`.
+fn opened(inode: &Inode, opening: &Opening<'_, Hmdfs>, question: Question) -> Result<KBox<Open>> {
+    let (open, must_ask) = Open::new(inode)?;
+    opens::confirm(inode, question, must_ask, access(opening))?;
+    Ok(open)
+}
+
+/// How the file is to be opened.
+fn access(opening: &Opening<'_, Hmdfs>) -> Operation<'static> {
+    Operation::Open {
+        read: opening.is_readable(),
+        write: opening.is_writable(),
     }
 }
 
@@ -70,10 +86,7 @@ fn open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Opened> {
             Operation::GetHandle,
             Operation::Lease,
             Operation::GetAttributes,
-            Operation::Open {
-                read: opening.is_readable(),
-                write: opening.is_writable(),
-            },
+            access(&opening),
         ],
         GFP_KERNEL,
     )?;
@@ -133,7 +146,7 @@ fn open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Opened> {
     if opening.is_readable() {
         node.set_readable(question.validity);
     }
-    let private = file::opened(&inode)?;
+    let private = opened(&inode, &opening, question)?;
     opening.finish_open(inode, time, false, private)
 }
 
@@ -182,10 +195,7 @@ fn create(dir: &Inode, opening: &Opening<'_, Hmdfs>) -> Result<(Child, bool, Val
         Operation::GetAttributes,
         // Only counts if the file was there before: who makes one may open it, whatever its mode.
         Operation::Walk(wanted),
-        Operation::Open {
-            read: opening.is_readable(),
-            write: opening.is_writable(),
-        },
+        access(opening),
     ];
     let question = mount.ask();
     let reply = compound::change(&mount, node.peer(), &operations)?;

@@ -113,6 +113,14 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     /// `is_there` says whether the file still has a name after the change.
     fn lower_changed(data: <Self::Data as ForeignOwnable>::Borrowed<'_>, ino: u64, is_there: bool);
 
+    /// A regular file of the lower file system that is watched has lost its last name, which
+    /// [`FileSystem::lower_changed`] is told of afterwards. Called by the task that removed it, as
+    /// that is.
+    fn lower_unlinked(
+        data: <Self::Data as ForeignOwnable>::Borrowed<'_>,
+        file: &super::stack::watch::Unlinked<'_>,
+    );
+
     /// Brings what was written, and is kept elsewhere than in this superblock's inodes, to stable
     /// storage: `syncfs(2)`. May sleep.
     fn sync_fs(data: <Self::Data as ForeignOwnable>::Borrowed<'_>) -> Result;

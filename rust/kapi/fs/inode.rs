@@ -9,7 +9,7 @@
 //! the same allocation. The data are made before the inode is published, and
 //! dropped when it is evicted; code that runs under RCU (a path walk in RCU mode)
 //! may therefore not look at them, and gets no [`Inode`] from this crate. The key,
-//! by which inodes are found, and the note, a number that is the file system's to
+//! by which inodes are found, the note and the tally, two numbers that are the file system's to
 //! use, stay until the memory is freed.
 
 use core::{
@@ -43,6 +43,8 @@ pub(crate) struct InodeWithData<K, T> {
     key: MaybeUninit<K>,
     /// Zero in a new inode.
     note: Atomic<u64>,
+    /// Zero in a new inode.
+    tally: Atomic<u64>,
     /// Whether `data` is initialised. Written by `set` and `evict_inode` only.
     has_data: bool,
     data: MaybeUninit<T>,
@@ -126,6 +128,8 @@ pub(super) unsafe extern "C" fn alloc_inode<F: FileSystem>(
         unsafe { Stacked::init(&raw mut (*inode).stacked) };
         // SAFETY: As above; a number has nothing to drop.
         unsafe { (&raw mut (*inode).note).write(Atomic::new(0)) };
+        // SAFETY: As above.
+        unsafe { (&raw mut (*inode).tally).write(Atomic::new(0)) };
     }
     inode
 }
@@ -271,6 +275,12 @@ impl<F: FileSystem> Inode<F> {
         unsafe { note::<F>(self.as_raw()) }
     }
 
+    /// Another number that is the file system's to use; it is zero in a new inode.
+    pub fn tally(&self) -> &Atomic<u64> {
+        // SAFETY: The inode is valid.
+        unsafe { tally::<F>(self.as_raw()) }
+    }
+
     /// The superblock.
     pub fn super_block(&self) -> &SuperBlock<F> {
         // SAFETY: An inode refers to its superblock as long as it lives.
@@ -347,6 +357,16 @@ impl<F: FileSystem> Inode<F> {
 pub(super) unsafe fn note<'a, F: FileSystem>(inode: *mut bindings::inode) -> &'a Atomic<u64> {
     // SAFETY: By the function's contract; the note was initialised when the inode was made.
     unsafe { &(*inode.cast::<Layout<F>>()).note }
+}
+
+/// The tally of an inode.
+///
+/// # Safety
+///
+/// As for [`note`].
+unsafe fn tally<'a, F: FileSystem>(inode: *mut bindings::inode) -> &'a Atomic<u64> {
+    // SAFETY: By the function's contract; it was initialised when the inode was made.
+    unsafe { &(*inode.cast::<Layout<F>>()).tally }
 }
 
 /// What [`SuperBlock::iget5_locked`] found.
@@ -532,7 +552,7 @@ impl<F: FileSystem> SuperBlock<F> {
 }
 
 impl<F: FileSystem> Inodes<F> {
-    /// Calls `visit` with the note of an inode that was hashed by `hash` and has a key that
+    /// Calls `visit` with the note and the tally of an inode that was hashed by `hash` and has a key that
     /// `is_wanted`, if there is one. Does not sleep.
     ///
     /// No reference is taken: the inode may be evicted meanwhile.
@@ -540,7 +560,7 @@ impl<F: FileSystem> Inodes<F> {
         &self,
         hash: u64,
         mut is_wanted: W,
-        visit: impl FnOnce(&Atomic<u64>),
+        visit: impl FnOnce(&Atomic<u64>, &Atomic<u64>),
     ) {
         let _rcu = rcu::read_lock();
         // SAFETY: The superblock is valid, by the type invariant, and this is an RCU read-side
@@ -555,7 +575,8 @@ impl<F: FileSystem> Inodes<F> {
         };
         if !inode.is_null() {
             // SAFETY: It was found in the section that lasts until the end of this function.
-            visit(unsafe { note::<F>(inode) });
+            let (note, tally) = unsafe { (note::<F>(inode), tally::<F>(inode)) };
+            visit(note, tally);
         }
     }
 }

@@ -101,7 +101,7 @@ impl Path {
     ///
     /// `dentry` must be positive and of the same superblock, and the caller gives up a reference
     /// to it.
-    pub(super) unsafe fn with_dentry(&self, dentry: *mut bindings::dentry) -> Self {
+    pub(crate) unsafe fn with_dentry(&self, dentry: *mut bindings::dentry) -> Self {
         // SAFETY: The mount is valid.
         unsafe { bindings::mntget(self.0.mnt) };
         // INVARIANT: The reference to the mount was just taken, the one to the dentry is the

@@ -7,9 +7,9 @@ mod common;
 use common::*;
 use hmdfs_proto::{
     AttributeName, Decoder, Encoder, Entry, Error, Handle, Header, Hello, LockClass, LockKind,
-    LockOwner, LockRange, Locking, Name, Operation, Outcome, Recall, ReplyReader, ReplyWriter,
-    RequestReader, RequestWriter, SetMode, Status, Target, TestLock, Written, MAX_OPERATIONS,
-    MAX_SYMLINK,
+    LockOwner, LockRange, Locking, Name, OpenFiles, Operation, Outcome, Recall, ReplyReader,
+    ReplyWriter, RequestReader, RequestWriter, SetMode, Status, Target, TestLock, Written,
+    MAX_OPERATIONS, MAX_SYMLINK,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -224,6 +224,25 @@ proptest! {
         let recall = Recall::decode(&body[..length]).unwrap();
         prop_assert_eq!(recall.is_of_all(), keys.is_empty());
         prop_assert_eq!(recall.keys().collect::<Vec<_>>(), keys);
+    }
+
+    #[test]
+    fn what_is_open_survives(open in vec(any::<bool>(), 0..=Recall::MAX)) {
+        let mut files = OpenFiles::default();
+        for (place, _) in open.iter().enumerate().filter(|(_, open)| **open) {
+            files.add(place);
+        }
+        prop_assert_eq!(files.is_empty(), !open.contains(&true));
+        let mut body = [0; OpenFiles::SIZE];
+        let mut encoder = Encoder::new(&mut body);
+        files.encode(&mut encoder).unwrap();
+        prop_assert_eq!(encoder.len(), OpenFiles::SIZE);
+        let read = OpenFiles::decode(&body).unwrap();
+        for place in 0..2 * Recall::MAX {
+            prop_assert_eq!(read.has(place), open.get(place) == Some(&true));
+        }
+        prop_assert!(OpenFiles::decode(&[]).unwrap().is_empty());
+        prop_assert!(OpenFiles::decode(&body[1..]).is_err());
     }
 
     #[test]

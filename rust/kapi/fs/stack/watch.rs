@@ -147,6 +147,34 @@ impl Drop for Watch {
     }
 }
 
+/// A file of the lower file system that has no links any more, and is held by whoever removed the
+/// last one.
+///
+/// # Invariants
+///
+/// The inode is valid for `'a`.
+pub struct Unlinked<'a>(*const bindings::inode, PhantomData<&'a bindings::inode>);
+
+impl Unlinked<'_> {
+    /// The file as a path of the mount of `root`, if it is a regular one of that file system;
+    /// C: `d_find_any_alias`. Keeping it keeps the file.
+    pub fn path(&self, root: &Path) -> Option<Path> {
+        let inode = self.0.cast_mut();
+        // SAFETY: By the type invariant; neither the superblock nor the type changes.
+        let is_it = unsafe {
+            ptr::eq((*inode).i_sb, root.super_block())
+                && (*inode).i_mode & bindings::S_IFMT as u16 == bindings::S_IFREG as u16
+        };
+        if !is_it {
+            return None;
+        }
+        // SAFETY: By the type invariant.
+        let alias = unsafe { bindings::d_find_any_alias(inode) };
+        // SAFETY: A dentry of that superblock, which stands for the inode, with a reference for us.
+        (!alias.is_null()).then(|| unsafe { root.with_dentry(alias) })
+    }
+}
+
 /// # Safety
 ///
 /// The mark must be one of ours that nobody uses any more.
@@ -204,6 +232,10 @@ unsafe extern "C" fn handle_event<F: FileSystem>(
     }
     // SAFETY: The event holds the lower inode; the count is only a hint.
     let links = unsafe { (&raw const (*lower).__bindgen_anon_1.i_nlink).read_volatile() };
+    if mask & bindings::FS_ATTRIB != 0 && links == 0 {
+        // Who removes the file holds it.
+        F::lower_unlinked(upper.data(), &Unlinked(lower, PhantomData));
+    }
     // SAFETY: As above.
     if mask & EVENTS != bindings::FS_OPEN || unsafe { bindings::inode_is_open_for_write(lower) } {
         // SAFETY: As above.

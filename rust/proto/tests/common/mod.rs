@@ -297,13 +297,18 @@ fn naming_operations() -> impl Strategy<Value = Operation<'static>> {
             }
         }),
         (static_names(), handles()).prop_map(|(name, file)| Operation::Link { name, file }),
-        (static_names(), handles(), any::<bool>()).prop_map(|(name, file, directory)| {
-            Operation::Remove {
-                name,
-                file,
-                directory,
+        (static_names(), handles(), any::<bool>(), any::<bool>()).prop_map(
+            |(name, file, directory, open)| {
+                Operation::Remove {
+                    name,
+                    file,
+                    directory,
+                    open,
+                }
             }
-        }),
+        ),
+        any::<(u16, u16)>().prop_map(|mode| Operation::MakeUnnamed { mode }),
+        Just(Operation::Closed),
         (
             (static_names(), handles()),
             (static_names(), handles()),
@@ -312,14 +317,16 @@ fn naming_operations() -> impl Strategy<Value = Operation<'static>> {
                 RenameFlags::NoReplace,
                 RenameFlags::Exchange
             ]),
+            any::<bool>(),
         )
-            .prop_map(|((name, file), (new_name, new_directory), flags)| {
+            .prop_map(|((name, file), (new_name, new_directory), flags, open)| {
                 Operation::Rename {
                     name,
                     file,
                     new_directory,
                     new_name,
                     flags,
+                    open,
                 }
             }),
     ]

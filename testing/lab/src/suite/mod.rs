@@ -35,6 +35,7 @@ mod remote_limits;
 mod remote_names;
 mod round_trips;
 pub mod support;
+mod unlinked;
 mod windows;
 mod writing;
 
@@ -96,6 +97,8 @@ pub fn groups() -> Vec<Group> {
         leases::HOSTILE,
         round_trips::GROUP,
         writing::GROUP,
+        unlinked::GROUP,
+        unlinked::EXT4,
         locks::GROUP,
         interface::GROUP,
         exercise::GROUP,

@@ -258,6 +258,7 @@ fn an_honest_change_is_made(fleet: &mut Fleet) -> Result<()> {
         name: made,
         file,
         directory,
+        open: false,
     };
     // Not what it is said to be.
     let other = handle(&mut impostor, &["file"])?;
@@ -303,6 +304,7 @@ fn forged_handles_name_nothing(fleet: &mut Fleet) -> Result<()> {
                 new_directory,
                 new_name: name("x")?,
                 flags: RenameFlags::Replace,
+                open: false,
             })
         };
         same(
@@ -335,6 +337,7 @@ fn what_is_outside_is_not_reached(fleet: &mut Fleet) -> Result<()> {
         new_directory: leaving,
         new_name: name("x")?,
         flags: RenameFlags::Replace,
+        open: false,
     };
     same(
         "a directory that is gone",
@@ -446,6 +449,7 @@ fn directories_stay_a_tree(fleet: &mut Fleet) -> Result<()> {
             new_directory,
             new_name: name("inner")?,
             flags,
+            open: false,
         })
     };
     let replace = RenameFlags::Replace;
@@ -476,6 +480,7 @@ fn directories_stay_a_tree(fleet: &mut Fleet) -> Result<()> {
                 name: name("folder")?,
                 file: root,
                 directory: true,
+                open: false,
             },
             libc::ESTALE,
         ),
@@ -485,6 +490,7 @@ fn directories_stay_a_tree(fleet: &mut Fleet) -> Result<()> {
                 name: name("folder")?,
                 file: folder,
                 directory: true,
+                open: false,
             },
             libc::ENOTEMPTY,
         ),
@@ -559,6 +565,7 @@ fn random_changes_do_no_harm(fleet: &mut Fleet) -> Result<()> {
                 name: first,
                 file: some,
                 directory: pick(2) == 0,
+                open: pick(2) == 0,
             },
             4 => Operation::Create {
                 name: first,
@@ -575,6 +582,7 @@ fn random_changes_do_no_harm(fleet: &mut Fleet) -> Result<()> {
                     RenameFlags::NoReplace,
                     RenameFlags::Exchange,
                 ][pick(3)],
+                open: pick(2) == 0,
             },
         };
         impostor.compound(&[Operation::File(handles[pick(handles.len())]), change])?;
