@@ -176,3 +176,8 @@ void hmdfs_helper_put_write_access(struct inode *inode)
 {
 	put_write_access(inode);
 }
+
+struct inode *hmdfs_helper_fsnotify_data_inode(const void *data, int data_type)
+{
+	return fsnotify_data_inode(data, data_type);
+}

@@ -6,6 +6,7 @@
 #include <linux/fileattr.h>
 #include <linux/fs.h>
 #include <linux/fs_stack.h>
+#include <linux/fsnotify_backend.h>
 #include <linux/mnt_idmapping.h>
 #include <linux/namei.h>
 #include <linux/posix_acl.h>
@@ -23,6 +24,7 @@ void hmdfs_helper_inode_allow_fast_exec(struct inode *inode, const struct inode 
 void hmdfs_helper_inode_copy_attributes(struct inode *to, const struct inode *from);
 void hmdfs_helper_inode_copy_owner(struct inode *to, const struct inode *from);
 void hmdfs_helper_inode_copy_size(struct inode *to, struct inode *from);
+struct inode *hmdfs_helper_fsnotify_data_inode(const void *data, int data_type);
 int hmdfs_helper_get_write_access(struct inode *inode);
 int hmdfs_helper_getattr_below(const struct path *path, struct kstat *stat, u32 mask,
 			       unsigned int flags);

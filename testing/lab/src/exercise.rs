@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure, Context, Result};
 
 use crate::fleet::{Fleet, Plan};
+use crate::module;
 use crate::random::Random;
 use crate::storage::Storage;
 use step::{Model, Outcome, Step};
@@ -183,6 +184,7 @@ fn shrink(devices: &Devices, mut steps: Vec<Step>) -> Result<Vec<Step>> {
 
 /// Three devices work on the files of one of them for so many seconds.
 pub fn for_seconds(seconds: u64, seed: u64) -> Result<()> {
+    module::ensure_loaded()?;
     let fleet = fleet("xfs")?;
     let devices = Devices::of(&fleet, "tablet", &["laptop", "phone"])?;
     let (begin, mut rounds) = (Instant::now(), 0);

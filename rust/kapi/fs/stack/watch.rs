@@ -196,22 +196,8 @@ unsafe extern "C" fn handle_event<F: FileSystem>(
     _cookie: u32,
     info: *mut bindings::fsnotify_iter_info,
 ) -> c_int {
-    let lower = match data_type as u32 {
-        bindings::fsnotify_data_type_FSNOTIFY_EVENT_INODE => data.cast::<bindings::inode>(),
-        bindings::fsnotify_data_type_FSNOTIFY_EVENT_DENTRY => {
-            // SAFETY: By the function's contract; if the dentry is positive, it stays so.
-            unsafe { (*data.cast::<bindings::dentry>()).d_inode }
-        }
-        bindings::fsnotify_data_type_FSNOTIFY_EVENT_PATH => {
-            // SAFETY: As above.
-            unsafe { (*(*data.cast::<bindings::path>()).dentry).d_inode }
-        }
-        bindings::fsnotify_data_type_FSNOTIFY_EVENT_RENAME => {
-            // SAFETY: As above; what was renamed is positive.
-            unsafe { (*(*data.cast::<bindings::fsnotify_rename_data>()).moved).d_inode }
-        }
-        _ => return 0,
-    };
+    // SAFETY: By the function's contract; a dentry that is positive stays so.
+    let lower = unsafe { bindings::fsnotify_data_inode(data, data_type) }.cast_const();
     const SB: usize = bindings::fsnotify_iter_type_FSNOTIFY_ITER_TYPE_SB as usize;
     // SAFETY: By the function's contract.
     let mark = unsafe { (*info).marks[SB] }.cast::<Mark>();

@@ -44,6 +44,7 @@ pub const GROUP: Group = Group {
         what_was_removed_here_is_not_listed,
         other_names_of_a_file_are_the_same_file,
         many_changes_of_names_are_seen,
+        what_the_owner_renames_is_found_at_once,
         a_lower_level_counts_at_once,
         nothing_is_known_after_an_outage,
     ],
@@ -411,6 +412,33 @@ fn many_changes_of_names_are_seen(fleet: &mut Fleet) -> Result<()> {
         holds(&view.join(&name), &fs::read(home.join(&name))?)?;
     }
     Ok(())
+}
+
+fn what_the_owner_renames_is_found_at_once(fleet: &mut Fleet) -> Result<()> {
+    let home = fleet.device("tablet")?.export().join("renames");
+    let there = fleet.device("laptop")?.view("tablet").join("renames");
+    for directory in ["from", "to"] {
+        fs::create_dir_all(home.join(directory))?;
+    }
+    for name in ["file", "directory"] {
+        match name {
+            "file" => fs::write(home.join("from/file"), name)?,
+            _ => fs::create_dir(home.join("from").join(name))?,
+        }
+        let (old, new) = (Path::new("from").join(name), Path::new("to").join(name));
+        for (before, after) in [(&old, &new), (&new, &old)] {
+            fs::metadata(there.join(before))?;
+            fails("before", fs::metadata(there.join(after)), libc::ENOENT)?;
+            fs::rename(home.join(before), home.join(after))?;
+            fs::metadata(there.join(after)).context("the new name")?;
+            fails("after", fs::metadata(there.join(before)), libc::ENOENT)?;
+        }
+    }
+    // Over another one.
+    fs::write(home.join("to/file"), "another")?;
+    holds(&there.join("to/file"), b"another")?;
+    fs::rename(home.join("from/file"), home.join("to/file"))?;
+    holds(&there.join("to/file"), b"file")
 }
 
 fn a_lower_level_counts_at_once(fleet: &mut Fleet) -> Result<()> {
