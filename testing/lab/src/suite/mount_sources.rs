@@ -30,6 +30,7 @@ pub const GROUP: Group = Group {
         all_of_a_device,
         the_own_device,
         the_merged_tree,
+        devices_come_and_go_in_the_merged_tree,
         several_at_once,
         as_fstab_has_it,
         reading_only_is_for_one_mount,
@@ -229,6 +230,30 @@ fn the_merged_tree(fleet: &mut Fleet) -> Result<()> {
         merged.umount()?;
     }
     Ok(())
+}
+
+fn devices_come_and_go_in_the_merged_tree(fleet: &mut Fleet) -> Result<()> {
+    let laptop = fleet.device("laptop")?;
+    let shows_tablet = |mounted: &Mounted, expected: bool| -> Result<()> {
+        let name = "of tablet";
+        let listed = tree::names(mounted.path())?
+            .iter()
+            .any(|found| found == name);
+        same("listed", listed, expected)?;
+        same("found", mounted.path().join(name).exists(), expected)
+    };
+    let mut music = None;
+    without_the_tablet(fleet, || {
+        let mounted = Mounted::new(laptop, "merge:/music", "merged")?;
+        shows_tablet(&mounted, false)?;
+        music = Some(mounted);
+        Ok(())
+    })?;
+    let music = music.context("not mounted")?;
+    shows_tablet(&music, true)?;
+    without_the_tablet(fleet, || shows_tablet(&music, false))?;
+    shows_tablet(&music, true)?;
+    music.umount()
 }
 
 fn several_at_once(fleet: &mut Fleet) -> Result<()> {
