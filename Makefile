@@ -17,12 +17,12 @@ export KERNEL_VERSION
 DESTDIR ?=
 PREFIX ?= /usr
 
-.PHONY: help env kernel modules daemon demo test kunit check shell bench doc install clean preflight
+.PHONY: help env kernel modules daemon demo test kunit conformance check shell bench doc install clean preflight
 
 help: ## list the targets
 	@echo 'hmdfs: make TARGET'
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r target text; do \
-		printf '  %-9s %s\n' "$$target" "$$text"; done
+		printf '  %-11s %s\n' "$$target" "$$text"; done
 	@echo 'Variables'
 	@echo '  KERNEL_VERSION=7.2  the kernel that is built'
 	@echo '  HMDFS_CACHE=DIR     where the build root and the kernels are kept (~/.cache/hmdfs)'
@@ -62,6 +62,9 @@ test: preflight ## run every test, on the debug kernel
 kunit: preflight ## run the tests inside the kernel module
 	@tools/kunit
 
+conformance: preflight ## run what others have written to check file systems (fio, pjdfstest, ...); half an hour
+	@tools/conformance
+
 check: preflight ## formatting, lints, documentation, specification: nothing may be reported
 	@tools/check
 
@@ -69,7 +72,7 @@ shell: preflight ## a guest with three devices and a prompt
 	@tools/demo --shell
 
 bench: preflight ## measure, beside other file systems; QUICK=1: some minutes; ONLY='local' or other names: a part
-	@tools/bench $(if $(filter 1,$(QUICK)),--quick) $(if $(ONLY),--only '$(ONLY)')
+	@tools/bench $(if $(filter 1,$(QUICK)),--quick) $(if $(filter 1,$(RESUME)),--resume) $(if $(ONLY),--only '$(ONLY)')
 
 doc: preflight ## the programming interface's documentation, into build/doc
 	@tools/doc

@@ -35,7 +35,7 @@ usage: bench guest [--quick] [--only WORDS]   measure; records on standard outpu
        bench report RECORDS FOLDER            results.csv, report.md and plots of a run
        bench profile COUNTS SYMBOLS MODULE    what `tools/profile` prints: see the beginning of profile.rs
        bench check [--only WORDS]             whether WORDS are names of something
-       bench cells [--quick] [--only WORDS]   what would be measured: lines NETWORK SYSTEM
+       bench cells [--quick] [--only WORDS]   what would be measured: WORDS for each system on each network
        bench programs [--quick] [--only WORDS]  whether it needs what tools/bench-root makes
        bench list                             the names of networks, systems and workloads
 ";
@@ -73,7 +73,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["cells", ..] => {
             let (selection, scale) = options(&arguments[1..])?;
             for cell in plan::cells(&selection, scale) {
-                println!("{} {}", cell.network, cell.system);
+                println!("{}", selection.of_cell(cell.network, &cell.system));
             }
         }
         ["programs", ..] => {

@@ -66,6 +66,13 @@ impl Selection {
         networks && systems
     }
 
+    /// The words that select of all that is selected only what one system does on one network.
+    pub fn of_cell(&self, network: &str, system: &str) -> String {
+        let mut words = vec![network, system];
+        words.extend(self.workloads.iter().map(String::as_str));
+        words.join(" ")
+    }
+
     /// Whether networks were named: then a quick run leaves none of them out.
     pub fn names_networks(&self) -> bool {
         !self.networks.is_empty()
@@ -101,6 +108,17 @@ mod tests {
         assert!(!selection.cell("lan", "native:ext4"));
         assert!(selection.workload("stat_warm"));
         assert!(!selection.workload("rename"));
+    }
+
+    #[test]
+    fn a_cell_is_selected_alone() {
+        let selection = Selection::parse("native local lan nfs rename").expect("valid");
+        let words = selection.of_cell("local", "native:ext4");
+        assert_eq!(words, "local native:ext4 rename");
+        let alone = Selection::parse(&words).expect("valid");
+        let cells = plan::cells(&alone, Scale::Full);
+        assert_eq!(cells.len(), 1, "{cells:?}");
+        assert!(alone.workload("rename") && !alone.workload("stat_warm"));
     }
 
     #[test]
