@@ -5,7 +5,8 @@
 //! A link has a thread that receives and does nothing else: it gives replies to
 //! the calls that wait for them, and requests to the mount's queue. So two devices
 //! can serve each other at once, and a slow disk never keeps a reply from being
-//! seen. Whoever has something to send sends it, one whole message at a time.
+//! seen. Whoever has something to send sends it, one message at a time, but for those with
+//! much data: small messages may be sent between their parts.
 //!
 //! # Life
 //!
@@ -19,10 +20,11 @@
 //!
 //! # Locks
 //!
-//! `sender` is held while a message is sent, which may last until the peer reads
-//! or the link is cut. `calls`, `pulse`, `notices` and `state` are spin locks around a few
+//! `sender` is held while a message or a part of one is sent, which may last until the peer reads
+//! or the link is cut, and `bulk` before it for all of a message with much data. `calls`, `pulse`, `notices` and `state` are spin locks around a few
 //! assignments; no other lock is taken under them.
 
+mod arriving;
 mod calls;
 mod counters;
 mod liveness;
@@ -116,6 +118,9 @@ pub(crate) struct Link {
     begun: Instant<Monotonic>,
     #[pin]
     state: SpinLock<State>,
+    /// Held while a message with much data is sent, by what sends its parts.
+    #[pin]
+    bulk: Mutex<()>,
     #[pin]
     sender: Mutex<Sender>,
     /// How many want to send little.
@@ -215,6 +220,7 @@ impl Link {
                 socket,
                 begun: Instant::now(),
                 state <- new_spinlock!(State::new(), "Link::state"),
+                bulk <- new_mutex!((), "Link::bulk"),
                 sender <- new_mutex!(Sender::new(), "Link::sender"),
                 urgent: Atomic::new(0),
                 turn <- new_condvar!("Link::turn"),

@@ -18,6 +18,7 @@ pub mod netfs;
 pub mod netlink;
 pub mod page_run;
 pub mod random;
+pub mod schedule;
 pub mod signal;
 pub mod siphash;
 pub mod sort;

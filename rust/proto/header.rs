@@ -31,6 +31,8 @@ pub enum Opcode {
     Compound,
     /// Request, with a body ([`crate::Recall`]), and its bare reply: the sender takes leases back.
     Recall,
+    /// Notice: more data of a message that has not ended.
+    Data,
     /// One that this version does not know. A request is answered with
     /// [`Status::EOPNOTSUPP`], a notice is ignored.
     Other(u8),
@@ -44,6 +46,7 @@ impl Opcode {
             3 => Opcode::Ping,
             4 => Opcode::Compound,
             5 => Opcode::Recall,
+            6 => Opcode::Data,
             other => Opcode::Other(other),
         }
     }
@@ -55,6 +58,7 @@ impl Opcode {
             Opcode::Ping => 3,
             Opcode::Compound => 4,
             Opcode::Recall => 5,
+            Opcode::Data => 6,
             Opcode::Other(number) => number,
         }
     }
@@ -65,7 +69,8 @@ impl Opcode {
 /// # Invariants
 ///
 /// A decoded header announces at most [`MAX_BODY`] bytes of body and
-/// [`MAX_DATA`] bytes of data, and a window of at most [`MAX_REQUESTS`].
+/// [`MAX_DATA`] bytes of data, now and later together, and a window of at most
+/// [`MAX_REQUESTS`]. If data come later, some come now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Request, reply or notice.
@@ -87,6 +92,9 @@ pub struct Header {
     /// In a request: for how long the sender waits, in milliseconds; the receiver
     /// need not begin with a request that is older. Zero: without limit.
     pub patience: u32,
+    /// Bytes of data that come later, in [`Opcode::Data`] notices with the same identifier. Other
+    /// messages may come in between.
+    pub more: u32,
 }
 
 impl Header {
@@ -106,6 +114,7 @@ impl Header {
             data: 0,
             status: Status::Ok,
             patience: 0,
+            more: 0,
         }
     }
 
@@ -130,14 +139,22 @@ impl Header {
             data: decoder.u32()?,
             status: Status::from_errno(decoder.u32()?),
             patience: decoder.u32()?,
+            more: decoder.u32()?,
         };
-        // Room for later versions: ignored now.
-        decoder.u32()?;
         decoder.finish()?;
-        if header.body > MAX_BODY || header.data > MAX_DATA || header.window > MAX_REQUESTS {
+        let data = header.data.saturating_add(header.more);
+        if header.body > MAX_BODY || data > MAX_DATA || header.window > MAX_REQUESTS {
             return Err(Error::TooLong);
         }
+        if header.more != 0 && header.data == 0 {
+            return Err(Error::Misplaced);
+        }
         Ok(header)
+    }
+
+    /// Bytes of data of the whole message.
+    pub const fn all_data(&self) -> u32 {
+        self.data.saturating_add(self.more)
     }
 
     /// Encodes the header.
@@ -154,7 +171,7 @@ impl Header {
             encoder.u32(self.data)?;
             encoder.u32(self.status.errno())?;
             encoder.u32(self.patience)?;
-            encoder.u32(0)
+            encoder.u32(self.more)
         })();
         debug_assert!(written.is_ok());
         bytes

@@ -92,7 +92,7 @@ void hmdfs_helper_tls_expect_no_pad(struct socket *sock)
  * Bytes that wait in the socket behind those that TCP keeps on their way: whoever has something
  * urgent to send waits for no more than these.
  */
-#define HMDFS_NOTSENT_LOWAT	(256 * 1024)
+#define HMDFS_NOTSENT_LOWAT	(64 * 1024)
 
 /* The socket must have TLS. */
 void hmdfs_helper_sock_adopt(struct socket *sock)

@@ -99,3 +99,10 @@ void hmdfs_helper_interrupt(struct task_struct *task)
 {
 	send_sig(SIGTERM, task, 1);
 }
+
+/* May sleep. Where there is no lazy preemption, the two flags are one. */
+void hmdfs_helper_give_way(void)
+{
+	if (need_resched() || test_thread_flag(TIF_NEED_RESCHED_LAZY))
+		schedule();
+}

@@ -23,6 +23,8 @@ struct workqueue_struct *hmdfs_helper_alloc_workqueue(const char *name,
 void hmdfs_helper_flush_workqueue(struct workqueue_struct *queue);
 bool hmdfs_helper_current_fatal_signal_pending(void);
 
-#endif /* HMDFS_HELPERS_TASK_H */
 int hmdfs_helper_current_umask(void);
 int hmdfs_helper_replace_umask(int umask);
+void hmdfs_helper_give_way(void);
+
+#endif /* HMDFS_HELPERS_TASK_H */

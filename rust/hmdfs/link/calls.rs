@@ -22,7 +22,7 @@ use kernel::prelude::*;
 const SLOTS: usize = 256;
 
 /// A call's number, which outlives the call: the peer may still execute it.
-type Note = Option<Ticket>;
+pub(super) type Note = Option<Ticket>;
 
 /// The calls, and whether there may be more.
 pub(super) struct Table {

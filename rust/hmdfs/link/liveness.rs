@@ -195,7 +195,7 @@ impl Link {
         let progress = acknowledged != pulse.acknowledged;
         pulse.acknowledged = acknowledged;
         drop(pulse);
-        progress && self.sender.try_lock().is_none()
+        progress && (self.bulk.try_lock().is_none() || self.sender.try_lock().is_none())
     }
 
     /// For how many milliseconds nothing has arrived.

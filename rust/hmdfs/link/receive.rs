@@ -3,20 +3,15 @@
 //! The receiver of a link.
 
 use super::{
-    request::{
-        Destination,
-        Reply, //
-    },
+    arriving::Arriving,
     serve::Incoming,
-    status_error, DownReason, Link, DATA_WINDOW, FEATURES, WINDOW,
+    DownReason,
+    Link,
+    DATA_WINDOW,
+    FEATURES,
+    WINDOW, //
 };
-use crate::{
-    control::notify,
-    peer::call::{
-        Call,
-        Sink, //
-    },
-};
+use crate::control::notify;
 use hmdfs_kapi::{
     errno::{
         EBADMSG,
@@ -25,23 +20,19 @@ use hmdfs_kapi::{
     },
     memalloc::NofsScope,
     net::{
-        socket::{
-            Filling,
-            Received, //
-        },
+        socket::Received,
         tls, //
     },
     page_run::PageRun,
+    schedule::give_way,
 };
-use hmdfs_model::calls::Taken;
 use hmdfs_proto::{
     self as proto,
     Encoder,
     Header,
     Hello,
     Kind,
-    Opcode,
-    Status, //
+    Opcode, //
 };
 use kernel::{
     iov::IovIterDest,
@@ -55,8 +46,11 @@ use kernel::{
 /// Bytes that are read at once when they are of no use.
 const SCRATCH: usize = 4096;
 
+/// Most bytes that are decrypted before others may have the processor.
+const AT_ONCE: usize = 64 << 10;
+
 /// Why the receiver stops.
-pub(super) struct End(DownReason, u32);
+pub(super) struct End(pub(super) DownReason, pub(super) u32);
 
 impl From<proto::Error> for End {
     fn from(error: proto::Error) -> Self {
@@ -74,7 +68,7 @@ pub(super) fn violation(what: &str) -> End {
     End(DownReason::Protocol, 0)
 }
 
-fn usize_of(length: u32) -> usize {
+pub(super) fn usize_of(length: u32) -> usize {
     // CAST: `usize` has at least 32 bits here.
     length as usize
 }
@@ -83,13 +77,19 @@ impl Link {
     /// Greets the peer, and receives until the link ends.
     pub(super) fn receive(self: &Arc<Self>) -> (DownReason, u32) {
         let _nofs = NofsScope::enter();
+        let mut arriving = None;
         let result = self.greet().and_then(|()| loop {
-            self.receive_message()?;
+            self.receive_message(&mut arriving)?;
         });
-        match result {
+        let (reason, errno) = match result {
             Ok(()) => (DownReason::Closed, 0),
             Err(End(reason, errno)) => (reason, errno),
+        };
+        if let Some(arriving) = arriving {
+            self.end(reason, errno);
+            self.give_back(arriving);
         }
+        (reason, errno)
     }
 
     fn greet(self: &Arc<Self>) -> Result<(), End> {
@@ -111,7 +111,7 @@ impl Link {
         }
 
         let header = self.receive_header()?;
-        if header.kind != Kind::Notice || header.opcode != Opcode::Hello || header.data != 0 {
+        if header.kind != Kind::Notice || header.opcode != Opcode::Hello || header.all_data() != 0 {
             return Err(violation("the first message is not HELLO"));
         }
         let mut body = [0; Hello::SIZE];
@@ -159,15 +159,21 @@ impl Link {
         Ok(())
     }
 
-    fn receive_message(self: &Arc<Self>) -> Result<(), End> {
+    /// Receives a message, or the next part of the one that is `arriving`.
+    fn receive_message(self: &Arc<Self>, arriving: &mut Option<Arriving>) -> Result<(), End> {
         let header = self.receive_header()?;
         if header.window != 0 {
             self.set_window(header.window);
             self.pump();
         }
+        if header.more != 0 && !may_have_parts(&header, arriving) {
+            return Err(violation("a message in parts out of place"));
+        }
         match (header.kind, header.opcode) {
-            (Kind::Reply, Opcode::Compound) => self.receive_reply(&header),
-            (Kind::Request, Opcode::Compound | Opcode::Other(_)) => self.receive_request(header),
+            (Kind::Reply, Opcode::Compound) => self.receive_reply(&header, arriving),
+            (Kind::Request, Opcode::Compound) => self.receive_request(header, arriving),
+            (Kind::Notice, Opcode::Data) => self.receive_part(&header, arriving),
+            (Kind::Request, Opcode::Other(_)) => self.receive_unknown(header),
             (Kind::Request, Opcode::Ping) if is_bare(&header) => self
                 .take_ping(header.id)
                 .map_err(|_| violation("too many PINGs at once")),
@@ -182,145 +188,71 @@ impl Link {
         }
     }
 
-    fn receive_reply(self: &Arc<Self>, header: &Header) -> Result<(), End> {
-        let Taken { call, note } = self
+    fn receive_reply(
+        self: &Arc<Self>,
+        header: &Header,
+        arriving: &mut Option<Arriving>,
+    ) -> Result<(), End> {
+        let taken = self
             .take_call(header.id)
             .map_err(|_| violation("reply to a request that was not sent"))?;
-        let Some(call) = call else {
-            let skipped = self.skip_rest(header);
-            match (note, &skipped) {
-                (Some(ticket), Ok(())) => self.peer.replied(&ticket),
-                (Some(ticket), Err(_)) => self.peer.doubt(&ticket),
-                (None, _) => {}
-            }
-            self.pump();
-            return skipped;
-        };
-        let received = self.receive_reply_to(header, call);
-        if let (Some(ticket), Ok(())) = (note, &received) {
-            self.peer.replied(&ticket);
-        }
-        self.pump();
-        received
-    }
-
-    fn receive_reply_to(&self, header: &Header, mut call: Call) -> Result<(), End> {
-        let result = if header.data > call.data_limit() {
-            Err(violation("more data than were asked for"))
-        } else {
-            self.counters.replies_received.add(1);
-            // The call ends or goes back only after this: what it receives into is in use until
-            // `receive_contents` returns.
+        let mut reply = Arriving::reply(taken);
+        if arriving.is_none() && reply.is_wanted() {
             self.filling.store(self.now().max(1), Relaxed);
-            let result = self.receive_contents(header, &mut call);
-            self.filling.store(0, Relaxed);
-            result
-        };
-        if header.data != 0 {
-            self.flowed.store(self.now().max(1), Relaxed);
         }
-        if call.data_length() != 0 {
-            self.taken.store(self.now(), Relaxed);
-        }
-        match result {
-            Ok(result) => {
-                call.complete(result);
-                Ok(())
-            }
-            Err(End(reason, errno)) => {
-                // Not on this link.
-                self.end(reason, errno);
-                self.peer.resubmit(call);
-                Err(End(reason, errno))
-            }
-        }
+        let received = self.receive_beginning(header, &mut reply);
+        self.settle(header, reply, received, arriving)
     }
 
-    fn receive_contents(&self, header: &Header, call: &mut Call) -> Result<Result<Reply>, End> {
-        let Ok(mut body) = KVVec::from_elem(0, usize_of(header.body), GFP_KERNEL) else {
-            self.skip_rest(header)?;
-            return Ok(Err(ENOMEM));
-        };
-        self.fill(&mut body)?;
-        if header.status != Status::Ok {
-            self.skip(usize_of(header.data))?;
-            return Ok(Err(status_error(header.status)));
+    fn receive_request(
+        self: &Arc<Self>,
+        header: Header,
+        arriving: &mut Option<Arriving>,
+    ) -> Result<(), End> {
+        self.hold()?;
+        if !self.hold_data(header.all_data()) {
+            return Err(violation("more data than the window allows"));
         }
-        let mut reply = Reply {
-            body,
-            data_length: header.data,
-            data: KVVec::new(),
-            epoch: self.epoch(),
-        };
+        if usize_of(header.body) > crate::peer::MAX_REQUEST_BODY {
+            return Err(violation("request too long"));
+        }
+        self.counters.requests_received.add(1);
+        let body = self.receive_body(&header)?;
         if header.data == 0 {
-            return Ok(Ok(reply));
+            return self.take_request(header, body, None);
         }
-        let received = match call.sink() {
-            Some(Sink::Waiter(_)) => {
-                let data = KVVec::from_elem(0, usize_of(header.data), GFP_KERNEL);
-                let destination = data.map_err(Error::from).map(|data| {
-                    reply.data = data;
-                    Destination::Buffer(&mut reply.data)
-                });
-                self.receive_data(destination, header.data)
-            }
-            Some(Sink::Completion(completion)) => {
-                self.receive_data(completion.destination(header.data), header.data)
-            }
-            Some(Sink::Nobody) | None => self.drop_data(header.data, EIO),
-        }?;
-        Ok(received.map(|()| reply))
-    }
-
-    fn receive_data(
-        &self,
-        destination: Result<Destination<'_>>,
-        length: u32,
-    ) -> Result<Result, End> {
-        match destination {
-            Ok(Destination::Iterator(iterator)) if iterator.len() >= usize_of(length) => {
-                self.fill_iterator(iterator, usize_of(length))?;
-                Ok(Ok(()))
-            }
-            Ok(Destination::Buffer(buffer)) => match buffer.get_mut(..usize_of(length)) {
-                Some(buffer) => {
-                    self.fill(buffer)?;
-                    Ok(Ok(()))
-                }
-                None => self.drop_data(length, EIO),
-            },
-            Ok(Destination::Iterator(_)) => self.drop_data(length, EIO),
-            Err(error) => self.drop_data(length, error),
+        let run = PageRun::allocate(usize_of(header.all_data()))
+            .map_err(|_| End(DownReason::IoError, no_memory()))?;
+        let mut request = Arriving::request(header, body, run);
+        if header.more != 0 {
+            self.filling.store(self.now().max(1), Relaxed);
         }
+        let received = self.receive_data(&mut request, header.data);
+        self.settle(&header, request, received, arriving)
     }
 
-    fn drop_data(&self, length: u32, error: Error) -> Result<Result, End> {
-        self.skip(usize_of(length))?;
-        Ok(Err(error))
+    /// A request that this version does not know is answered, too.
+    fn receive_unknown(self: &Arc<Self>, header: Header) -> Result<(), End> {
+        self.hold()?;
+        self.skip_rest(&header)?;
+        self.take_request(header, KVVec::new(), None)
     }
 
-    fn receive_request(self: &Arc<Self>, header: Header) -> Result<(), End> {
-        let compound = header.opcode == Opcode::Compound;
+    /// Counts a request of the peer.
+    fn hold(&self) -> Result<(), End> {
         if !self.hold_request() {
             return Err(violation("more requests than the window allows"));
         }
-        if compound && !self.hold_data(header.data) {
-            return Err(violation("more data than the window allows"));
-        }
-        let mut body = KVVec::new();
-        let mut data = None;
-        if compound {
-            if usize_of(header.body) > crate::peer::MAX_REQUEST_BODY {
-                return Err(violation("request too long"));
-            }
-            self.counters.requests_received.add(1);
-            body = self.receive_body(&header)?;
-            if header.data != 0 {
-                data = Some(self.receive_run(usize_of(header.data))?);
-            }
-        } else {
-            self.skip_rest(&header)?;
-        }
+        Ok(())
+    }
+
+    /// Leaves a request that has arrived to the workers.
+    pub(super) fn take_request(
+        self: &Arc<Self>,
+        header: Header,
+        body: KVVec<u8>,
+        data: Option<PageRun>,
+    ) -> Result<(), End> {
         Incoming::queue(self, header, body, data).map_err(|_| End(DownReason::IoError, no_memory()))
     }
 
@@ -332,17 +264,24 @@ impl Link {
         Ok(body)
     }
 
-    /// Receives the data of a request.
-    fn receive_run(&self, length: usize) -> Result<PageRun, End> {
-        let mut run =
-            PageRun::allocate(length).map_err(|_| End(DownReason::IoError, no_memory()))?;
-        let mut at = 0;
-        while at < length {
-            let received = self.socket.receive_pages(&mut run, at);
+    /// Receives `length` bytes of `run`, from `from` on.
+    pub(super) fn fill_pages(
+        &self,
+        run: &mut PageRun,
+        from: usize,
+        length: usize,
+    ) -> Result<(), End> {
+        let end = from.saturating_add(length);
+        let mut at = from;
+        while at < end {
+            let received = self
+                .socket
+                .receive_pages(run, at, end.saturating_sub(at).min(AT_ONCE));
             at = at.saturating_add(self.arrived(received)?);
             self.flowed.store(self.now().max(1), Relaxed);
+            give_way();
         }
-        Ok(run)
+        Ok(())
     }
 
     fn receive_header(&self) -> Result<Header, End> {
@@ -352,7 +291,7 @@ impl Link {
     }
 
     /// Receives all of `buffer`.
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), End> {
+    pub(super) fn fill(&self, buffer: &mut [u8]) -> Result<(), End> {
         let mut rest = buffer;
         while !rest.is_empty() {
             let received = self.socket.receive(rest);
@@ -365,26 +304,24 @@ impl Link {
         Ok(())
     }
 
-    /// Receives `length` bytes; on an error the iterator is as before.
-    fn fill_iterator(&self, iterator: &mut IovIterDest<'_>, length: usize) -> Result<(), End> {
-        let mut filling = Filling::new(iterator);
+    /// Receives `length` bytes, by which the iterator is advanced, or by some of them before an error.
+    pub(super) fn fill_iterator(
+        &self,
+        iterator: &mut IovIterDest<'_>,
+        length: usize,
+    ) -> Result<(), End> {
         let mut left = length;
         while left != 0 {
-            let received = self.socket.receive_into(&mut filling, left);
-            match self.arrived(received) {
-                Ok(length) => left = left.saturating_sub(length),
-                Err(end) => {
-                    filling.rewind();
-                    return Err(end);
-                }
-            }
+            let received = self.socket.receive_into(iterator, left.min(AT_ONCE));
+            left = left.saturating_sub(self.arrived(received)?);
             self.flowed.store(self.now().max(1), Relaxed);
+            give_way();
         }
         Ok(())
     }
 
     /// Receives `length` bytes that nobody wants.
-    fn skip(&self, length: usize) -> Result<(), End> {
+    pub(super) fn skip(&self, length: usize) -> Result<(), End> {
         if length == 0 {
             return Ok(());
         }
@@ -399,7 +336,7 @@ impl Link {
         Ok(())
     }
 
-    fn skip_rest(&self, header: &Header) -> Result<(), End> {
+    pub(super) fn skip_rest(&self, header: &Header) -> Result<(), End> {
         self.skip(usize_of(header.body))?;
         self.skip(usize_of(header.data))
     }
@@ -434,6 +371,16 @@ fn no_memory() -> u32 {
 
 fn is_bare(header: &Header) -> bool {
     header.body == 0 && header.data == 0
+}
+
+/// Whether the data of this message may come in parts: one message at a time, of those that have
+/// any.
+fn may_have_parts(header: &Header, arriving: &Option<Arriving>) -> bool {
+    match (header.kind, header.opcode) {
+        (Kind::Request | Kind::Reply, Opcode::Compound) => arriving.is_none(),
+        (Kind::Notice, Opcode::Data) => true,
+        _ => false,
+    }
 }
 
 /// What a record that is not data means.

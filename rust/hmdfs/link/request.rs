@@ -49,27 +49,25 @@ pub(crate) struct Reply {
     pub(crate) epoch: u64,
 }
 
-/// Where the data of a reply are received.
-pub(crate) enum Destination<'a> {
-    /// Memory that the kernel describes, such as the folios of a netfs
-    /// subrequest: records are decrypted in place. It is advanced by what arrived.
-    Iterator(&'a mut IovIterDest<'a>),
-    /// A buffer, filled from its beginning.
-    Buffer(&'a mut [u8]),
-}
+/// Where the data of a reply are received: memory that the kernel describes, such as the folios of
+/// a netfs subrequest. Records are decrypted in place. It is advanced by what arrived.
+pub(crate) type Destination<'a> = &'a mut IovIterDest<'a>;
 
 /// Whom the reply of an asynchronous call goes to.
 ///
 /// No lock of a link is held while a method runs, and both may sleep. They may
 /// run in memory reclaim's way: allocations are made as with `GFP_NOFS`.
 pub(crate) trait Completion: Send {
-    /// Room for `length` bytes of data, at most the request's limit.
+    /// Room for the next data, at least `length` bytes.
     ///
-    /// Called before [`Completion::complete`], in the thread that receives; once more when
-    /// the link ended before all data were there, and the destination is then as it was
-    /// before the first time. When it fails, or has less room, the data are dropped and the call
-    /// completes with that error, or `EIO`.
+    /// Called before [`Completion::complete`], in the thread that receives, for each part in which the
+    /// data arrive; all together they are at most the request's limit. It must be as the last
+    /// part has left it. When this fails, or there is less room, all data are dropped and the
+    /// call completes with that error, or `EIO`.
     fn destination(&mut self, length: u32) -> Result<Destination<'_>>;
+
+    /// The link ended before all data were there: they will arrive again, from the first one on.
+    fn rewind(&mut self) {}
 
     /// Ends the call; called exactly once, then the value is dropped.
     ///

@@ -2,14 +2,15 @@
 
 //! Sending.
 //!
-//! A message leaves as a whole: one that was begun and cannot go on ends the link.
+//! A message that was begun and cannot go on ends the link.
 //! Header and body share TLS records. The data that follow are in records of their own, so that
 //! the other side can decrypt them where it wants them; a few share the record of the body, because
 //! a second record costs more than to copy them.
 //!
-//! Small messages overtake those with much data that wait for their turn. The socket
+//! What has much data is sent in parts, and small messages in between. The socket
 //! takes little more than what TCP has on its way, so that what is urgent waits for
-//! the rest of one message at most.
+//! the rest of one part at most. Parts are small when there have been such messages lately: a stream that
+//! is alone on the link has larger ones, which cost less.
 
 use super::{
     DownReason,
@@ -22,7 +23,8 @@ use hmdfs_kapi::{
         EKEYEXPIRED,
         ENOTCONN, //
     },
-    net::tls, //
+    net::tls,
+    schedule::give_way, //
 };
 use hmdfs_model::slots::Ticket;
 use hmdfs_proto::{
@@ -60,21 +62,37 @@ const GOODBYE_PAUSE: i64 = 5;
 /// Up to so many bytes of data share the record of the body.
 const FEW: usize = 8 << 10;
 
-/// A message with more bytes of data than this lets others go first.
+/// A message with more bytes of data than this lets others go first, and is sent in parts of so many.
 const BULK: usize = 64 << 10;
 
-/// How many times it does, so that it gets its turn.
-const COURTESIES: usize = 16;
+/// A part of a message where nobody else has anything to send.
+const LARGE_PART: usize = 256 << 10;
+
+/// So many parts are sent in a row with nothing in between before the next ones are large.
+const CALM: u32 = 32;
+
+/// How many times each part lets others go first, so that it gets its turn.
+const COURTESIES: usize = 8;
 
 /// What whoever sends needs to have for itself.
 pub(super) struct Sender {
     /// Records sent.
     records: u64,
+    /// Parts sent since the last small message.
+    calm: u32,
 }
 
 impl Sender {
     pub(super) const fn new() -> Self {
-        Self { records: 0 }
+        Self {
+            records: 0,
+            calm: 0,
+        }
+    }
+
+    /// How much of `left` bytes of data the next part has.
+    fn part(&self, left: usize) -> usize {
+        left.min(if self.calm < CALM { BULK } else { LARGE_PART })
     }
 
     fn count(&mut self, bytes: usize) {
@@ -119,22 +137,61 @@ impl Link {
     /// means that the link has ended.
     pub(super) fn send(
         &self,
-        mut header: Header,
+        header: Header,
         beginning: &[u8],
         rest: &[u8],
         data: Option<&PageRun>,
     ) -> Result {
+        match data.filter(|run| !run.is_empty()) {
+            Some(run) if run.len() > BULK => self.send_parts(header, [beginning, rest], run),
+            data => {
+                let data = data.map(|run| (run, 0, run.len()));
+                let mut sender = self.take_turn();
+                sender.calm = 0;
+                self.send_part(sender, header, [beginning, rest], data)
+            }
+        }
+    }
+
+    /// Sends a message with much data.
+    fn send_parts(&self, mut header: Header, mut body: [&[u8]; 2], run: &PageRun) -> Result {
+        let _bulk = self.bulk.lock();
+        let mut sent = 0;
+        while sent < run.len() {
+            let mut sender = self.take_bulk_turn();
+            let left = run.len().saturating_sub(sent);
+            let part = sender.part(left);
+            sender.calm = sender.calm.saturating_add(1);
+            header.more = u32::try_from(left.saturating_sub(part))?;
+            self.send_part(sender, header, body, Some((run, sent, part)))?;
+            sent = sent.saturating_add(part);
+            header = Header::new(Kind::Notice, Opcode::Data, header.id);
+            body = [&[], &[]];
+            // To encrypt takes long enough for others to have become urgent, if only they get the
+            // processor to say so.
+            give_way();
+        }
+        Ok(())
+    }
+
+    /// Sends a header with what follows it: a body, and so many bytes of a run from an offset on.
+    fn send_part(
+        &self,
+        mut sender: MutexGuard<'_, Sender>,
+        mut header: Header,
+        [beginning, rest]: [&[u8]; 2],
+        data: Option<(&PageRun, usize, usize)>,
+    ) -> Result {
         let body = beginning.len().saturating_add(rest.len());
-        let data_length = data.map_or(0, PageRun::len);
+        let data_length = data.map_or(0, |(_, _, length)| length);
         header.body = u32::try_from(body)?;
         header.data = u32::try_from(data_length)?;
-        let mut sender = self.take_turn(data_length > BULK);
         let sent = if self.down().0 == DownReason::None {
             self.send_now(&mut sender, [&header.encode(), beginning, rest], data)
         } else {
             Err(ENOTCONN.into())
         };
-        let exhausted = sender.records >= RECORD_LIMIT;
+        let exhausted = sender.records >= RECORD_LIMIT && header.more == 0;
         drop(sender);
         self.turn.notify_one();
         match sent {
@@ -155,28 +212,34 @@ impl Link {
         }
     }
 
-    fn send_now(&self, sender: &mut Sender, parts: [&[u8]; 3], data: Option<&PageRun>) -> Result {
+    fn send_now(
+        &self,
+        sender: &mut Sender,
+        parts: [&[u8]; 3],
+        data: Option<(&PageRun, usize, usize)>,
+    ) -> Result {
         self.sending.store(self.now().max(1), Relaxed);
-        let data = data.filter(|run| !run.is_empty());
-        let few = data.is_some_and(|run| run.len() <= FEW);
+        let few = data.is_some_and(|(_, _, length)| length <= FEW);
         let mut sent = self.socket.send(parts, few);
         sender.count(parts.iter().map(|part| part.len()).sum());
-        if let (Ok(()), Some(run)) = (&sent, data) {
-            sent = self.socket.send_pages(run);
-            sender.count(run.len());
+        if let (Ok(()), Some((run, from, length))) = (&sent, data) {
+            sent = self.socket.send_pages(run, from, length);
+            sender.count(length);
         }
         self.sending.store(0, Relaxed);
         sent
     }
 
-    /// Waits for the right to send a message, for longer if it is a `bulk` one and others wait, too.
-    fn take_turn(&self, bulk: bool) -> MutexGuard<'_, Sender> {
-        if !bulk {
-            self.urgent.fetch_add(1, Full);
-            let sender = self.sender.lock();
-            self.urgent.fetch_sub(1, Full);
-            return sender;
-        }
+    /// Waits for the right to send a small message.
+    fn take_turn(&self) -> MutexGuard<'_, Sender> {
+        self.urgent.fetch_add(1, Full);
+        let sender = self.sender.lock();
+        self.urgent.fetch_sub(1, Full);
+        sender
+    }
+
+    /// Waits for the right to send a part of a large one, for longer if others wait, too.
+    fn take_bulk_turn(&self) -> MutexGuard<'_, Sender> {
         let mut sender = self.sender.lock();
         for _ in 0..COURTESIES {
             if self.urgent.load(Relaxed) == 0 {

@@ -118,7 +118,7 @@ impl Incoming {
         };
         let served = Export::compound(export, &**link, &self.body, data);
         // The data are gone by now.
-        link.held_data.fetch_sub(self.header.data, Full);
+        link.held_data.fetch_sub(self.header.all_data(), Full);
         match served {
             Ok(Some(response)) => {
                 self.reply(response.status, &response.body, response.data.as_ref())

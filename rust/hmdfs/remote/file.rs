@@ -265,7 +265,13 @@ struct ReadCompletion {
 impl Completion for ReadCompletion {
     fn destination(&mut self, _length: u32) -> Result<Destination<'_>> {
         let read = self.read.as_mut().ok_or(EINVAL)?;
-        Ok(Destination::Iterator(read.destination()))
+        Ok(read.destination())
+    }
+
+    fn rewind(&mut self) {
+        if let Some(read) = &mut self.read {
+            read.rewind();
+        }
     }
 
     fn complete(&mut self, result: Result<Reply>) {

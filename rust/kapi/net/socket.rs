@@ -63,33 +63,6 @@ unsafe impl Send for Socket {}
 // SAFETY: The same.
 unsafe impl Sync for Socket {}
 
-/// An iterator that is being filled, and can be taken back to where that began.
-///
-/// # Invariants
-///
-/// `iterator` was advanced by `filled` bytes.
-pub struct Filling<'a, 'data> {
-    iterator: &'a mut IovIterDest<'data>,
-    filled: usize,
-}
-
-impl<'a, 'data> Filling<'a, 'data> {
-    /// Nothing is filled yet.
-    pub fn new(iterator: &'a mut IovIterDest<'data>) -> Self {
-        // INVARIANT: No bytes are.
-        Self {
-            iterator,
-            filled: 0,
-        }
-    }
-
-    /// Takes the iterator back: what was received does not count.
-    pub fn rewind(self) {
-        // SAFETY: By the type invariant it was advanced by that much.
-        unsafe { self.iterator.revert(self.filled) };
-    }
-}
-
 /// Room for the control message that tells a record's type.
 #[repr(C, align(8))]
 struct Control {
@@ -212,18 +185,8 @@ impl Socket {
     }
 
     /// As [`Socket::receive`], at most `limit` bytes into an iterator, which is
-    /// advanced by what was received.
-    pub fn receive_into(&self, filling: &mut Filling<'_, '_>, limit: usize) -> Result<Received> {
-        let before = filling.iterator.len();
-        let received = self.receive_iterator(filling.iterator, limit);
-        // Whatever came of it, also an error.
-        let advanced = before.saturating_sub(filling.iterator.len());
-        // INVARIANT: It was advanced by that.
-        filling.filled = filling.filled.saturating_add(advanced);
-        received
-    }
-
-    fn receive_iterator(&self, iterator: &mut IovIterDest<'_>, limit: usize) -> Result<Received> {
+    /// advanced by what was received, also before an error.
+    pub fn receive_into(&self, iterator: &mut IovIterDest<'_>, limit: usize) -> Result<Received> {
         let whole = iterator.len();
         let limit = limit.min(whole);
         let raw = iterator.as_raw();
@@ -252,8 +215,8 @@ impl Socket {
         received
     }
 
-    /// As [`Socket::receive`], into the bytes of `run` from `from` on.
-    pub fn receive_pages(&self, run: &mut PageRun, from: usize) -> Result<Received> {
+    /// As [`Socket::receive`], at most `limit` bytes into those of `run` from `from` on.
+    pub fn receive_pages(&self, run: &mut PageRun, from: usize, limit: usize) -> Result<Received> {
         let vectors = run.bio_vecs();
         let mut message = bindings::msghdr::default();
         // SAFETY: The vectors outlive `message`, and have as many bytes as the run says; the
@@ -269,6 +232,8 @@ impl Socket {
         };
         // SAFETY: The iterator is valid; this stops at its end.
         unsafe { bindings::iov_iter_advance(&raw mut message.msg_iter, from) };
+        // SAFETY: As above; this makes it no longer.
+        unsafe { bindings::iov_iter_truncate(&raw mut message.msg_iter, limit) };
         // SAFETY: The iterator is of pages that may be written to.
         unsafe { self.receive_message(&mut message) }
     }
@@ -386,9 +351,9 @@ impl Socket {
         unsafe { bindings::tcp_bytes_acked((*self.as_raw()).sk) }
     }
 
-    /// Sends the bytes of `run` without copying them; see [`Socket::send`] for what
-    /// else is to be known.
-    pub fn send_pages(&self, run: &PageRun) -> Result {
+    /// Sends `length` bytes of `run`, from `from` on, without copying them; see [`Socket::send`]
+    /// for what else is to be known. Fails with EPIPE when the run has not so many.
+    pub fn send_pages(&self, run: &PageRun, from: usize, length: usize) -> Result {
         let vectors = run.bio_vecs();
         let mut message = bindings::msghdr {
             msg_flags: bindings::MSG_SPLICE_PAGES | bindings::MSG_NOSIGNAL,
@@ -405,9 +370,13 @@ impl Socket {
                 run.len(),
             )
         };
+        // SAFETY: The iterator is valid; this stops at its end.
+        unsafe { bindings::iov_iter_advance(&raw mut message.msg_iter, from) };
+        // SAFETY: As above; this makes it no longer.
+        unsafe { bindings::iov_iter_truncate(&raw mut message.msg_iter, length) };
         // SAFETY: The run refers to its pages, none of which is of the slab. They are
         // encrypted into memory of the socket before the call returns.
-        unsafe { self.send_message(&mut message, run.len()) }
+        unsafe { self.send_message(&mut message, length) }
     }
 
     /// # Safety

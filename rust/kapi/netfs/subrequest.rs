@@ -18,18 +18,32 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// The subrequest is in progress, and nobody else will terminate it.
-pub struct ReadSubrequest(pub(super) NonNull<bindings::netfs_io_subrequest>);
+/// `subreq` is in progress, and nobody else will terminate it. Its iterator had `length` bytes, and
+/// has only been advanced since, and taken back.
+pub struct ReadSubrequest {
+    subreq: NonNull<bindings::netfs_io_subrequest>,
+    length: usize,
+}
 
 // SAFETY: The library allows to complete a subrequest from any thread.
 unsafe impl Send for ReadSubrequest {}
 
 impl ReadSubrequest {
+    /// # Safety
+    ///
+    /// The subrequest must be in progress, and the caller gives it up.
+    pub(super) unsafe fn new(subreq: NonNull<bindings::netfs_io_subrequest>) -> Self {
+        // INVARIANT: By the function's contract; the length follows.
+        let mut this = Self { subreq, length: 0 };
+        this.length = this.destination().len();
+        this
+    }
+
     /// First byte that is wanted, in the file.
     pub fn offset(&self) -> u64 {
         // SAFETY: In progress, by the type invariant; the fields are ours until it ends.
         unsafe {
-            let subreq = self.0.as_ref();
+            let subreq = self.subreq.as_ref();
             subreq.start.saturating_add(subreq.transferred as u64)
         }
     }
@@ -38,15 +52,24 @@ impl ReadSubrequest {
     pub fn length(&self) -> usize {
         // SAFETY: As above.
         unsafe {
-            let subreq = self.0.as_ref();
+            let subreq = self.subreq.as_ref();
             subreq.len.saturating_sub(subreq.transferred)
         }
     }
 
-    /// The memory that the data are to be written to.
+    /// The memory that the data are to be written to, but for what it was advanced by.
     pub fn destination(&mut self) -> &mut IovIterDest<'_> {
         // SAFETY: The iterator is for this subrequest alone, and is one that is read into.
-        unsafe { IovIterDest::from_raw(&raw mut (*self.0.as_ptr()).io_iter) }
+        unsafe { IovIterDest::from_raw(&raw mut (*self.subreq.as_ptr()).io_iter) }
+    }
+
+    /// Takes the destination back to where it began.
+    pub fn rewind(&mut self) {
+        let length = self.length;
+        let destination = self.destination();
+        let advanced = length.saturating_sub(destination.len());
+        // SAFETY: By the type invariant it was advanced by that much.
+        unsafe { destination.revert(advanced) };
     }
 
     /// Ends the read with `length` bytes in the destination.
@@ -55,7 +78,7 @@ impl ReadSubrequest {
     /// as zeros, up to the size that the reader takes the file to have. Without it a short read is
     /// continued by the library.
     pub fn complete(self, length: usize, end_of_file: bool) {
-        let subreq = self.0.as_ptr();
+        let subreq = self.subreq.as_ptr();
         core::mem::forget(self);
         // SAFETY: In progress, by the type invariant; the value is gone, so this is the one time.
         unsafe {
@@ -79,19 +102,29 @@ impl ReadSubrequest {
 
     /// Ends the read with an error.
     pub fn fail(self, error: Error) {
-        let subreq = self.0.as_ptr();
+        let subreq = self.subreq;
         core::mem::forget(self);
-        // SAFETY: As in `complete`. Errno numbers fit into the field.
-        unsafe {
-            (*subreq).error = error.to_errno() as i16;
-            bindings::netfs_read_subreq_terminated(subreq);
-        }
+        // SAFETY: In progress, by the type invariant; the value is gone, so this is the one time.
+        unsafe { fail(subreq, error) };
     }
 }
 
 impl Drop for ReadSubrequest {
     fn drop(&mut self) {
-        Self(self.0).fail(EIO);
+        // SAFETY: In progress, by the type invariant; the value goes, so this is the one time.
+        unsafe { fail(self.subreq, EIO) };
+    }
+}
+
+/// # Safety
+///
+/// The subrequest must be in progress, and the caller gives it up.
+unsafe fn fail(subreq: NonNull<bindings::netfs_io_subrequest>, error: Error) {
+    let subreq = subreq.as_ptr();
+    // SAFETY: By the function's contract. Errno numbers fit into the field.
+    unsafe {
+        (*subreq).error = error.to_errno() as i16;
+        bindings::netfs_read_subreq_terminated(subreq);
     }
 }
 

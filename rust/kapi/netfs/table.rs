@@ -136,8 +136,8 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         };
         // SAFETY: A request holds its inode.
         let inode = unsafe { Inode::<F>::from_raw((*(*subreq.as_ptr()).rreq).inode) };
-        // INVARIANT: By the function's contract.
-        T::issue_read(inode, ReadSubrequest(subreq));
+        // SAFETY: By the function's contract.
+        T::issue_read(inode, unsafe { ReadSubrequest::new(subreq) });
     }
 
     /// # Safety

@@ -122,7 +122,9 @@ proptest! {
         }
         if let Ok(header) = Header::decode(&bytes) {
             prop_assert!(header.body <= MAX_BODY);
-            prop_assert!(header.data <= MAX_DATA);
+            prop_assert!(header.all_data() <= MAX_DATA);
+            prop_assert_eq!(header.all_data(), header.data + header.more);
+            prop_assert!(header.more == 0 || header.data != 0);
             prop_assert!(header.window <= MAX_REQUESTS);
         }
     }

@@ -30,6 +30,8 @@ pub struct Message {
     pub header: Header,
     /// Its body.
     pub body: Vec<u8>,
+    /// The data that came with it at once.
+    pub data: Vec<u8>,
 }
 
 fn shake_hands(stream: &mut TcpStream, identity: &Identity, victim: DeviceId) -> Result<()> {
@@ -136,7 +138,7 @@ impl Impostor {
         if !self.fill(&mut body)? || !self.fill(&mut data)? {
             return Ok(None);
         }
-        Ok(Some(Message { header, body }))
+        Ok(Some(Message { header, body, data }))
     }
 
     /// The next message that is no PING of the victim's; answers those.

@@ -30,25 +30,31 @@ pub fn headers() -> impl Strategy<Value = Header> {
             Just(Opcode::Ping),
             Just(Opcode::Compound),
             Just(Opcode::Recall),
+            Just(Opcode::Data),
             (100..=u8::MAX).prop_map(Opcode::Other),
         ],
         0..=MAX_REQUESTS,
         any::<u64>(),
         0..=MAX_BODY,
-        0..=MAX_DATA,
+        [0..=MAX_DATA, 0..=MAX_DATA],
         statuses(),
         any::<u32>(),
     )
         .prop_map(
-            |(kind, opcode, window, id, body, data, status, patience)| Header {
+            |(kind, opcode, window, id, body, [data, all], status, patience)| Header {
                 kind,
                 opcode,
                 window,
                 id,
                 body,
-                data,
+                data: data.min(all),
                 status,
                 patience,
+                more: if data == 0 {
+                    0
+                } else {
+                    all.saturating_sub(data)
+                },
             },
         )
 }

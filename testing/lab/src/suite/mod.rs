@@ -28,6 +28,7 @@ mod mounting;
 mod names;
 mod outage;
 mod own;
+mod parts;
 mod policy;
 mod remote;
 mod remote_attributes;
@@ -116,6 +117,7 @@ pub fn groups() -> Vec<Group> {
         windows::GROUP,
         honesty::GROUP,
         hostile::GROUP,
+        parts::GROUP,
         lies::GROUP,
         module::LAST,
     ]
