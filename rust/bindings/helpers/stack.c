@@ -59,6 +59,20 @@ void hmdfs_helper_file_follow(struct file *file, const struct file *lower)
 			(FMODE_CAN_ATOMIC_WRITE | FMODE_CAN_ODIRECT | FMODE_NOWAIT);
 }
 
+/*
+ * What is done with this open file is told to nobody, if nobody would be told but
+ * those who watch the whole file system for just these events: they know that it
+ * is open.
+ */
+void hmdfs_helper_file_be_quiet(struct file *file, u32 events)
+{
+	struct super_block *sb = file_inode(file)->i_sb;
+
+	if (READ_ONCE(sb->s_fsnotify_mask) == events &&
+	    atomic_long_read(fsnotify_sb_watched_objects(sb)) == 1)
+		file_set_fsnotify_mode(file, FMODE_NONOTIFY);
+}
+
 void hmdfs_helper_inode_copy_owner(struct inode *to, const struct inode *from)
 {
 	const unsigned int flags = S_APPEND | S_IMMUTABLE;

@@ -17,6 +17,7 @@ bool hmdfs_helper_is_delegated(struct delegated_inode *delegated);
 bool hmdfs_helper_d_unhashed(const struct dentry *dentry);
 unsigned int hmdfs_helper_d_seq_if(struct dentry *dentry, const struct dentry *parent,
 				   const struct qstr *name, const struct inode *inode);
+void hmdfs_helper_file_be_quiet(struct file *file, u32 events);
 void hmdfs_helper_file_follow(struct file *file, const struct file *lower);
 void hmdfs_helper_file_set_flags(struct file *file, unsigned int mask, unsigned int flags);
 void hmdfs_helper_inode_allow_fast_exec(struct inode *inode, const struct inode *lower,

@@ -16,7 +16,7 @@ use kernel::{
     prelude::*,
 };
 
-use super::{file_range, lock, lower};
+use super::{file_range, lock, lower, watch};
 
 /// A table that never changes.
 #[repr(transparent)]
@@ -170,6 +170,8 @@ pub(super) unsafe fn attach(file: *mut bindings::file, lower: *mut bindings::fil
     unsafe { (*file).private_data = lower.cast() };
     // SAFETY: By the function's contract.
     unsafe { bindings::file_follow(file, lower) };
+    // SAFETY: The lower file is open, and nobody else's.
+    unsafe { bindings::file_be_quiet(lower, watch::EVENTS) };
     // SAFETY: By the function's contract.
     unsafe { update_size(file, lower) };
 }

@@ -16,7 +16,9 @@
 //! The file system is told of every change too ([`FileSystem::lower_changed`]). Of data it is told
 //! when a file is opened for writing, for what is written through a mapping is not seen: a
 //! file that is open for writing ([`Path::is_open_for_write`]) may change at any time. That only
-//! the time of access was set is not noticed.
+//! the time of access was set is not noticed. What is open by way of an inode of ours says nothing
+//! more, unless somebody else watched the file system when it was opened: to find out at each
+//! write that nobody needs to be told costs as much as all else that is ours there.
 
 use core::{
     marker::PhantomData,
@@ -81,7 +83,7 @@ const NAMES: u32 =
     bindings::FS_CREATE | bindings::FS_DELETE | bindings::FS_MOVED_FROM | bindings::FS_MOVED_TO;
 
 /// All that is watched for.
-const EVENTS: u32 = NAMES | bindings::FS_ATTRIB | bindings::FS_MODIFY | bindings::FS_OPEN;
+pub(super) const EVENTS: u32 = NAMES | bindings::FS_ATTRIB | bindings::FS_MODIFY | bindings::FS_OPEN;
 
 impl<F: FileSystem> SuperBlock<F> {
     /// Watches the file system of `lower`, on which inodes of this superblock stand.
