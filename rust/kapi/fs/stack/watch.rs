@@ -83,7 +83,8 @@ const NAMES: u32 =
     bindings::FS_CREATE | bindings::FS_DELETE | bindings::FS_MOVED_FROM | bindings::FS_MOVED_TO;
 
 /// All that is watched for.
-pub(super) const EVENTS: u32 = NAMES | bindings::FS_ATTRIB | bindings::FS_MODIFY | bindings::FS_OPEN;
+pub(super) const EVENTS: u32 =
+    NAMES | bindings::FS_ATTRIB | bindings::FS_MODIFY | bindings::FS_OPEN;
 
 impl<F: FileSystem> SuperBlock<F> {
     /// Watches the file system of `lower`, on which inodes of this superblock stand.
