@@ -17,7 +17,7 @@ use hmdfs_kapi::{
     errno::{EPROTO, ESTALE},
     fs::{
         dentry::{InLookup, Instantiated, Intent, Negative, Spliced},
-        inode::Found,
+        inode,
         inode_operations::{Operations, Query, Renamed, Tmpfile, TmpfileOpened},
         SuperBlock,
     },
@@ -36,10 +36,11 @@ use crate::{
     mount::{Hmdfs, Mount},
     node::{Dentry, Inode, InodeRef, Key, Node},
     remote::{
+        self,
         compound::request,
         directory::{root_of, ROOT_OPERATIONS},
         gather::call_all,
-        inode,
+        leases::of_nothing,
     },
     validity::Validity,
     view,
@@ -47,10 +48,13 @@ use crate::{
 
 mod attributes;
 mod change;
+mod collect;
+mod leases;
 mod listing;
 mod lookup;
 mod parents;
 mod parts;
+mod prime;
 mod refresh;
 mod rename;
 mod rename_directory;
@@ -62,7 +66,8 @@ mod statfs;
 mod sync;
 
 pub(crate) use attributes::{getxattr, setxattr};
-use lookup::{find, Meaning};
+pub(crate) use leases::{changed_here, local_changed, recalled, Dependents};
+use lookup::{find, Found, Meaning};
 pub(crate) use parts::Directory;
 use parts::{Part, Parts};
 use rename::Renaming;
@@ -84,13 +89,14 @@ fn is_entry_of(entry: &Entry, file: Option<&vfs::Path>) -> bool {
 fn iget(sb: &SuperBlock<Hmdfs>, parts: Arc<Parts>) -> Result<InodeRef> {
     let attributes = parts.attributes()?;
     let local = parts.local().cloned();
-    let key = Key::Merge(NEXT.fetch_add(1, Relaxed));
+    let number = NEXT.fetch_add(1, Relaxed);
+    let key = Key::Merge(number);
     let is_alone = parts.only_local().is_some();
-    let node = Node::Merge(Directory::new(parts)?);
+    let node = Node::Merge(Directory::new(&sb.data(), number, parts)?);
     match sb.iget5_locked(key.hash(), key.hash(), key, node)? {
         // The number was never used before.
-        Found::Existing(_) => Err(ESTALE.into()),
-        Found::New(new) => {
+        inode::Found::Existing(_) => Err(ESTALE.into()),
+        inode::Found::New(new) => {
             new.set_type(0o040_000 | attributes.mode & 0o7777, 0, (0, 0));
             if let Some(path) = local {
                 new.gain_lower(path);
@@ -166,6 +172,11 @@ pub(crate) fn revalidate(
             None => Ok(false),
         };
     }
+    if !intent.must_ask() {
+        if let Some(valid) = leases::renew(dir, directory, bytes, dentry)? {
+            return Ok(valid);
+        }
+    }
     if let Some(Node::Remote(node)) = known.map(Inode::data) {
         let regular = known.is_some_and(|inode| inode.file_type() == 0o100_000);
         let validity = Validity::from_time(dentry.time());
@@ -191,42 +202,54 @@ pub(crate) fn revalidate(
             return Ok(true);
         }
     }
-    let validity = mount.ask().validity;
-    let found = find(mount, directory, bytes)?;
-    let Some(known) = known else {
-        return Ok(found.is_none());
-    };
-    let valid = match (found, known.data()) {
-        (Some(Meaning::Local(path)), Node::Local(node)) => {
+    let Found { meaning, told } = find(dir, directory, bytes)?;
+    let is_right = match (meaning, known.map(Inode::data)) {
+        (None, None) => true,
+        (Some(Meaning::Local(path)), Some(Node::Local(node))) => {
             let same = node.is(&path);
             if same {
                 stand_on(directory, bytes, dentry, path)?;
-                known.copy_lower_attributes();
+                known.inspect(|inode| inode.copy_lower_attributes());
             }
             // It is right until the name changes in the exported tree.
             return Ok(same);
         }
-        (Some(Meaning::Remote(peer, child)), Node::Remote(node)) => {
+        (Some(Meaning::Remote(peer, child)), Some(Node::Remote(node))) => {
             let same = Arc::ptr_eq(&peer, node.peer()) && child.handle == node.handle();
             if same {
-                inode::iget(dir.super_block(), &peer, &child)?;
+                remote::inode::iget(dir.super_block(), &peer, &child)?;
             }
             same
         }
-        (Some(Meaning::Directory(parts)), Node::Merge(merged)) => {
-            let same = merged.take(known, parts)?;
+        (Some(Meaning::Directory(parts)), Some(Node::Merge(merged))) => {
+            let inode = known.ok_or(EIO)?;
+            let same = merged.take(inode, parts)?;
             if same && directory.local().is_some() {
-                known.set_time(validity.as_time());
+                told.stamp(dir, directory, |validity| {
+                    inode.set_time(validity.as_time())
+                });
                 return directory.stand_if_same(bytes, dentry, merged.parts().local());
             }
             same
         }
         _ => false,
     };
-    if valid {
-        dentry.set_time(validity.as_time());
+    if is_right {
+        let is_nothing = known.is_none();
+        told.stamp(dir, directory, |validity| {
+            dentry.set_time(of_name(validity, is_nothing).as_time());
+        });
     }
-    Ok(valid)
+    Ok(is_right)
+}
+
+/// For how long a name is right where the names of its directory are for `validity`.
+fn of_name(validity: Validity, is_nothing: bool) -> Validity {
+    if is_nothing {
+        of_nothing(validity)
+    } else {
+        validity
+    }
 }
 
 /// Makes the dentry of a file of this device stand on the name in the exported tree.
@@ -257,6 +280,21 @@ fn lookup_local(
     dentry.splice_lower(inode, parent, &entry)
 }
 
+/// Completes the lookup of a merged directory in one of which this device has a part.
+fn stand(
+    directory: &Parts,
+    dentry: InLookup<'_, Hmdfs>,
+    inode: &InodeRef,
+) -> Result<Spliced<Hmdfs>> {
+    let parent = directory.local().ok_or(EIO)?;
+    let entry = parent.lookup_entry(dentry.name().as_bytes())?;
+    if !is_entry_of(&entry, of(inode)?.parts().local()) {
+        // Somebody has just changed it.
+        return Err(ESTALE.into());
+    }
+    dentry.splice_lower(Some(inode.clone()), parent, &entry)
+}
+
 /// Operations of merged directories.
 pub(crate) struct MergeOps;
 
@@ -279,32 +317,38 @@ impl Operations<Hmdfs> for MergeOps {
         if let Some(parent) = directory.only_local() {
             return lookup_local(&mount, sb, parent, dentry);
         }
-        let validity = mount.ask().validity.as_time();
-        match find(&mount, directory, dentry.name().as_bytes())? {
+        let own = dentry.dentry();
+        let Found { meaning, told } = find(dir, directory, dentry.name().as_bytes())?;
+        let is_nothing = meaning.is_none();
+        // For how long it is right is said when changes find the dentry, too.
+        let unknown = Validity::NONE.as_time();
+        let spliced = match meaning {
             Some(Meaning::Local(path)) => {
                 let inode = local::iget(sb, path.clone())?;
                 let parent = directory.local().ok_or(EIO)?;
-                dentry.splice_lower(Some(inode), parent, &Entry::from(path))
+                return dentry.splice_lower(Some(inode), parent, &Entry::from(path));
+            }
+            Some(Meaning::Directory(parts)) if directory.local().is_some() => {
+                let inode = iget(sb, parts)?;
+                let spliced = stand(directory, dentry, &inode)?;
+                told.stamp(dir, directory, |validity| {
+                    inode.set_time(validity.as_time())
+                });
+                return Ok(spliced);
             }
             Some(Meaning::Remote(peer, child)) => {
-                dentry.splice_alias(Some(inode::iget(sb, &peer, &child)?), validity)
+                dentry.splice_alias(Some(remote::inode::iget(sb, &peer, &child)?), unknown)?
             }
             Some(Meaning::Directory(parts)) => {
-                let inode = iget(sb, parts)?;
-                let Some(parent) = directory.local() else {
-                    return dentry.splice_alias(Some(inode), validity);
-                };
-                let entry = parent.lookup_entry(dentry.name().as_bytes())?;
-                if !is_entry_of(&entry, of(&inode)?.parts().local()) {
-                    // Somebody has just changed it.
-                    return Err(ESTALE.into());
-                }
-                inode.set_time(validity);
-                dentry.splice_lower(Some(inode), parent, &entry)
+                dentry.splice_alias(Some(iget(sb, parts)?), unknown)?
             }
-            // That there is no such name is not remembered: it may be made at any moment.
-            None => dentry.splice_alias(None, Validity::NONE.as_time()),
-        }
+            None => dentry.splice_alias(None, unknown)?,
+        };
+        told.stamp(dir, directory, |validity| {
+            let dentry = spliced.dentry().unwrap_or(&own);
+            dentry.set_time(of_name(validity, is_nothing).as_time());
+        });
+        Ok(spliced)
     }
 
     fn create(

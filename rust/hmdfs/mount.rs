@@ -111,6 +111,8 @@ pub(crate) struct Mount {
     /// Its inodes; only while it is mounted.
     #[pin]
     pub(crate) inodes: SpinLock<Option<fs::inode::Inodes<Hmdfs>>>,
+    /// Which merged directories are made of which directories.
+    pub(crate) dependents: Arc<merge::Dependents>,
     options: Options,
 }
 
@@ -227,6 +229,7 @@ impl fs::FileSystem for Hmdfs {
                 leftovers <- Leftovers::new(),
                 watch <- new_mutex!(None, "hmdfs::Mount::watch"),
                 inodes <- new_spinlock!(None, "hmdfs::Mount::inodes"),
+                dependents: merge::Dependents::new()?,
                 mounted_at: fs::inode::current_time(),
                 made: Instant::now(),
                 questions: Atomic::new(0),
@@ -318,6 +321,10 @@ impl fs::FileSystem for Hmdfs {
             share.export.leases().flush();
         }
         control::notify::mount(&mount, false);
+    }
+
+    fn lower_names_changed(mount: ArcBorrow<'_, Mount>, ino: u64) {
+        merge::local_changed(&mount, ino);
     }
 
     fn lower_changed(mount: ArcBorrow<'_, Mount>, ino: u64, is_there: bool) {

@@ -12,14 +12,14 @@
 
 pub(crate) mod compound;
 pub(crate) mod directory;
-mod entries;
+pub(crate) mod entries;
 pub(crate) mod extended;
 pub(crate) mod file;
 pub(crate) mod gather;
 pub(crate) mod inode;
 pub(crate) mod leases;
 pub(crate) mod leftovers;
-mod listing;
+pub(crate) mod listing;
 mod lock;
 pub(crate) mod names;
 mod open;

@@ -61,6 +61,18 @@ impl Validity {
         self != Self::FOREVER && self.0 & LEASE != 0
     }
 
+    /// Whether it ends with a lease that is held in this generation of the set of peers, and was when
+    /// `since` was given, which ends with a lease, too.
+    pub(crate) fn is_held_since(self, generation: u64, since: Self) -> bool {
+        let is_current = |lease: Self| lease.is_leased() && lease.holds(generation, lease.0);
+        is_current(self) && is_current(since) && self.0 & LEASE_NUMBER <= since.0 & LEASE_NUMBER
+    }
+
+    /// Whether it ends with a lease that was asked for after the question `number`.
+    pub(crate) fn is_later_than(self, number: u64) -> bool {
+        self.is_leased() && self.0 & LEASE_NUMBER > number & LEASE_NUMBER
+    }
+
     /// What a dentry, and the note of an inode, keeps.
     pub(crate) fn as_number(self) -> u64 {
         self.0

@@ -16,10 +16,13 @@ use hmdfs_kapi::{
     vfs::Entry,
 };
 use hmdfs_model::names::is_decorated;
-use kernel::{prelude::*, sync::Arc};
+use kernel::{
+    prelude::*,
+    sync::{aref::ARef, Arc},
+};
 
 use super::{
-    iget,
+    iget, leases,
     lookup::{find_real, Meaning},
     of, parents, siblings, Part, Parts,
 };
@@ -28,6 +31,7 @@ use crate::{
     mount::Hmdfs,
     node::{Dentry, Inode, Node},
     remote::{self, names},
+    validity::Validity,
 };
 
 /// Makes a regular file.
@@ -40,7 +44,7 @@ pub(super) fn create(
     let Some(part) = parents::place(dir, &dentry.parent())? else {
         return LocalOps::create(dir, dentry, mode, exclusive);
     };
-    names::create(&part, dentry, mode).map_err(|error| {
+    make(dentry, |dentry| names::create(&part, dentry, mode)).map_err(|error| {
         if error == EEXIST && !exclusive {
             // Somebody else has just made it: it is to be opened as it is.
             ESTALE.into()
@@ -48,6 +52,18 @@ pub(super) fn create(
             error
         }
     })
+}
+
+/// Has something made by the operations of a remote directory.
+fn make(
+    dentry: Negative<'_, Hmdfs>,
+    make: impl FnOnce(Negative<'_, Hmdfs>) -> Result<Instantiated>,
+) -> Result<Instantiated> {
+    let own: ARef<Dentry> = (&*dentry).into();
+    let before = Validity::from_time(own.time());
+    let made = make(dentry)?;
+    leases::made(&own, before);
+    Ok(made)
 }
 
 /// Makes a directory, which is a merged one of one part.
@@ -92,7 +108,7 @@ pub(super) fn mknod(
 ) -> Result<Instantiated> {
     match parents::place(dir, &dentry.parent())? {
         None => LocalOps::mknod(dir, dentry, mode, device),
-        Some(part) => names::mknod(&part, dentry, mode, device),
+        Some(part) => make(dentry, |dentry| names::mknod(&part, dentry, mode, device)),
     }
 }
 
@@ -104,7 +120,7 @@ pub(super) fn symlink(
 ) -> Result<Instantiated> {
     match parents::place(dir, &dentry.parent())? {
         None => LocalOps::symlink(dir, dentry, target),
-        Some(part) => names::symlink(&part, dentry, target),
+        Some(part) => make(dentry, |dentry| names::symlink(&part, dentry, target)),
     }
 }
 
@@ -125,7 +141,7 @@ pub(super) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Re
         },
         Node::Remote(node) => {
             let part = parents::on_peer(dir, &dentry.parent(), node.peer())?;
-            names::link(file, &part, dentry)
+            make(dentry, |dentry| names::link(file, &part, dentry))
         }
         _ => Err(EPERM),
     }
@@ -157,8 +173,7 @@ pub(super) fn real_name(dir: &Inode, dentry: &Dentry) -> Result<KVec<u8>> {
     let mut name = KVec::new();
     let is_local = matches!(inode.data(), Node::Local(_));
     if !is_local && is_decorated(shown.as_bytes()) {
-        let mount = dir.super_block().data();
-        let found = find_real(&mount, &of(dir)?.parts(), shown.as_bytes(), &mut name)?;
+        let found = find_real(dir, &of(dir)?.parts(), shown.as_bytes(), &mut name)?;
         let is_same = match (found, inode.data()) {
             (Some(Meaning::Remote(peer, child)), Node::Remote(node)) => {
                 Arc::ptr_eq(&peer, node.peer()) && node.handle().is_same_file(&child.handle)

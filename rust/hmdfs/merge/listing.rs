@@ -16,7 +16,7 @@ use kernel::{
     sync::{Arc, ArcBorrow, Mutex},
 };
 
-use super::{refresh, snapshot::Snapshot, sync, MergeOps};
+use super::{prime::prime, refresh, snapshot::Snapshot, sync, MergeOps};
 use crate::{
     mount::Hmdfs,
     node::{Dentry, Inode},
@@ -52,7 +52,9 @@ impl Source {
         if has_local && parts.only_local().is_some() {
             return Ok(Source::Local);
         }
-        Snapshot::collect(&mount, &parts).map(Source::Snapshot)
+        let (mut snapshot, told) = Snapshot::collect(inode, &parts)?;
+        prime(inode, &parts, dentry, &mut snapshot, &told)?;
+        Ok(Source::Snapshot(snapshot))
     }
 }
 

@@ -17,18 +17,23 @@ use hmdfs_proto::Name;
 use kernel::{prelude::*, sync::Arc};
 
 use super::{
+    leases::Told,
     parts::{Part, Parts},
     snapshot::Snapshot,
 };
 use crate::{
     link::{Reply, Request},
     mount::{Mount, Question},
+    node::{Inode, InodeRef},
     peer::Peer,
     remote::{
         compound::request,
         directory::{find_operations, found, name, Child},
+        entries::Entries,
         gather::call_all,
+        inode, leases,
     },
+    validity::Validity,
 };
 
 /// Most real names that are asked for at once.
@@ -44,96 +49,75 @@ pub(super) enum Meaning {
     Directory(Arc<Parts>),
 }
 
-/// Finds what the name `shown` stands for in a merged directory; `None` for nothing.
+/// What a name stands for, and for how long.
+pub(super) struct Found {
+    /// `None` for nothing.
+    pub(super) meaning: Option<Meaning>,
+    pub(super) told: Told,
+}
+
+/// Finds what the name `shown` stands for in the merged directory `dir`, made of `directory`.
 ///
-/// No message is sent when this device decides alone. May sleep.
-pub(super) fn find(mount: &Mount, directory: &Parts, shown: &[u8]) -> Result<Option<Meaning>> {
-    find_real(mount, directory, shown, &mut KVec::new())
+/// No message is sent when this device decides alone, or it is known what others would say. May sleep.
+pub(super) fn find(dir: &Inode, directory: &Parts, shown: &[u8]) -> Result<Found> {
+    find_with(dir, directory, shown, &mut KVec::new(), false)
 }
 
 /// As [`find`]; puts the real name into `real`, which is empty, if that is another one.
 pub(super) fn find_real(
-    mount: &Mount,
+    dir: &Inode,
     directory: &Parts,
     shown: &[u8],
     real: &mut KVec<u8>,
 ) -> Result<Option<Meaning>> {
-    find_with(mount, directory, shown, real, false)
+    Ok(find_with(dir, directory, shown, real, false)?.meaning)
 }
 
 /// As [`find_real`], but fails when any device does not answer. One that refuses to tell shows
 /// nothing.
 pub(super) fn find_on_all(
-    mount: &Mount,
+    dir: &Inode,
     directory: &Parts,
     shown: &[u8],
     real: &mut KVec<u8>,
 ) -> Result<Option<Meaning>> {
-    find_with(mount, directory, shown, real, true)
+    Ok(find_with(dir, directory, shown, real, true)?.meaning)
 }
 
 fn find_with(
-    mount: &Mount,
+    dir: &Inode,
     directory: &Parts,
     shown: &[u8],
     real: &mut KVec<u8>,
     needs_all: bool,
-) -> Result<Option<Meaning>> {
+) -> Result<Found> {
     name(shown)?;
+    let mount = dir.super_block().data();
     let mut asked = Asked {
+        dir,
         directory,
-        generation: mount.peers.generation(),
+        told: Told::new(&mount, directory)?,
+        others: KVec::new(),
         lost: KVec::from_elem(false, directory.remote().count(), GFP_KERNEL)?,
         error: ENOTCONN.into(),
         needs_all,
         known: KVec::new(),
         wanted: KVec::new(),
     };
-    if let Some(path) = directory.lookup_local(shown)? {
-        if !path.is_dir() {
-            return Ok(Some(Meaning::Local(path)));
-        }
-        if mount.directories() == Directories::Rename {
-            let mut parts = KVec::new();
-            parts.push(Part::Local(path), GFP_KERNEL)?;
-            let parts = Parts::new(parts, asked.generation)?;
-            return Ok(Some(Meaning::Directory(parts)));
-        }
-        // It is a real name, whatever it looks like.
-        asked.want(shown);
-        asked.ask(mount)?;
-    }
-    let answer = loop {
-        match asked.resolve(mount, shown) {
-            Ok(answer) => break answer,
-            Err(Incomplete) => asked.ask(mount)?,
-        }
-    };
-    match answer {
-        Answer::Nothing => asked.nothing(),
-        Answer::Plain => asked.take(mount, shown, None),
-        Answer::Decorated(name, suffix) => {
-            real.extend_from_slice(name.as_bytes(), GFP_KERNEL)?;
-            asked.take(mount, name.as_bytes(), Some(suffix))
-        }
-        Answer::Shortened => {
-            let snapshot = Snapshot::collect(mount, directory)?;
-            let Some((name, suffix)) = snapshot.find(shown) else {
-                return Ok(None);
-            };
-            real.extend_from_slice(name.as_bytes(), GFP_KERNEL)?;
-            asked.want(name.as_bytes());
-            asked.ask(mount)?;
-            asked.take(mount, name.as_bytes(), suffix)
-        }
-    }
+    let meaning = asked.find(&mount, shown, real)?;
+    Ok(Found {
+        meaning,
+        told: asked.told,
+    })
 }
 
 /// What devices were asked in a lookup, and what they answered.
 struct Asked<'a> {
+    dir: &'a Inode,
     directory: &'a Parts,
-    /// That of the set of peers when it began.
-    generation: u64,
+    told: Told,
+    /// The directories of the other devices, in their order; none yet if there are none to be asked.
+    others: KVec<Other>,
     /// Which of the other devices, in their order, failed to answer.
     lost: KVec<bool>,
     /// Why the last one of these failed.
@@ -145,6 +129,13 @@ struct Asked<'a> {
     wanted: KVec<Text>,
 }
 
+/// The directory of another device.
+struct Other {
+    inode: Option<InodeRef>,
+    /// All of its names, if they are known.
+    entries: Option<Arc<Entries>>,
+}
+
 /// What the devices have of one real name.
 struct Known {
     name: Text,
@@ -154,6 +145,55 @@ struct Known {
 }
 
 impl Asked<'_> {
+    /// See [`find`] and [`find_real`].
+    fn find(
+        &mut self,
+        mount: &Mount,
+        shown: &[u8],
+        real: &mut KVec<u8>,
+    ) -> Result<Option<Meaning>> {
+        if let Some(path) = self.directory.lookup_local(shown)? {
+            if !path.is_dir() {
+                return Ok(Some(Meaning::Local(path)));
+            }
+            if mount.directories() == Directories::Rename {
+                let mut parts = KVec::new();
+                parts.push(Part::Local(path), GFP_KERNEL)?;
+                let parts = Parts::new(parts, self.told.begin().generation)?;
+                return Ok(Some(Meaning::Directory(parts)));
+            }
+            // It is a real name, whatever it looks like.
+            self.want(shown);
+            self.ask(mount)?;
+        }
+        let answer = loop {
+            match self.resolve(mount, shown) {
+                Ok(answer) => break answer,
+                Err(Incomplete) => self.ask(mount)?,
+            }
+        };
+        match answer {
+            Answer::Nothing => self.nothing(),
+            Answer::Plain => self.take(mount, shown, None),
+            Answer::Decorated(name, suffix) => {
+                real.extend_from_slice(name.as_bytes(), GFP_KERNEL)?;
+                self.take(mount, name.as_bytes(), Some(suffix))
+            }
+            Answer::Shortened => {
+                // It depends on all names.
+                self.told.add_all(self.told.begin().validity);
+                let (snapshot, _) = Snapshot::collect(self.dir, self.directory)?;
+                let Some((name, suffix)) = snapshot.find(shown) else {
+                    return Ok(None);
+                };
+                real.extend_from_slice(name.as_bytes(), GFP_KERNEL)?;
+                self.want(name.as_bytes());
+                self.ask(mount)?;
+                self.take(mount, name.as_bytes(), suffix)
+            }
+        }
+    }
+
     /// Notes that a name is to be asked for, if there is room.
     fn want(&mut self, name: &[u8]) {
         let is_noted = self.wanted.iter().any(|text| text.as_bytes() == name);
@@ -163,12 +203,13 @@ impl Asked<'_> {
         }
     }
 
-    /// Asks all devices for all names that are wanted.
+    /// Asks all devices for all names that are wanted, if it is not known what they would say.
     fn ask(&mut self, mount: &Mount) -> Result {
         let wanted = core::mem::take(&mut self.wanted);
         if wanted.is_empty() {
             return Err(ENOMEM);
         }
+        self.meet(mount)?;
         let question = mount.ask();
         let replies = call_all(self.requests(&wanted)?)?;
         self.learn(wanted, replies, question)
@@ -177,20 +218,43 @@ impl Asked<'_> {
     // What takes much of the stack is in functions of its own, which have returned when devices
     // are asked: sending takes much too.
 
+    /// Finds the directories of the other devices.
+    #[inline(never)]
+    fn meet(&mut self, mount: &Mount) -> Result {
+        if !self.others.is_empty() {
+            return Ok(());
+        }
+        for (peer, part) in self.directory.remote() {
+            let inode = match inode::iget(self.dir.super_block(), peer, part) {
+                Ok(inode) => Some(inode),
+                Err(error) if error == ENOMEM => return Err(error),
+                // The device says so itself when it is asked.
+                Err(_) => None,
+            };
+            let entries = inode.as_ref().and_then(|dir| known_names(mount, dir));
+            self.others.push(Other { inode, entries }, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
     #[inline(never)]
     fn requests(&self, wanted: &[Text]) -> Result<KVec<(Arc<Peer>, Request)>> {
         let mut requests = KVec::new();
         for text in wanted {
-            let name = name(text.as_bytes())?;
-            for (peer, part) in self.present() {
-                let operations = find_operations(part.handle, name);
-                requests.push((peer.clone(), request(&operations, 0)?), GFP_KERNEL)?;
+            let bytes = text.as_bytes();
+            let devices = self.directory.remote().zip(&self.lost).zip(&self.others);
+            for (((peer, part), &lost), other) in devices {
+                if !lost && other.lacks(bytes).is_none() {
+                    let operations = find_operations(part.handle, name(bytes)?);
+                    requests.push((peer.clone(), request(&operations, 0)?), GFP_KERNEL)?;
+                }
             }
         }
         Ok(requests)
     }
 
     /// Takes over the answers to [`Asked::requests`].
+    #[inline(never)]
     fn learn(
         &mut self,
         wanted: KVec<Text>,
@@ -202,22 +266,31 @@ impl Asked<'_> {
         for text in wanted {
             let name = name(text.as_bytes())?;
             let mut remote = KVec::with_capacity(lost.len(), GFP_KERNEL)?;
-            let devices = self.directory.remote().zip(&self.lost).zip(&mut lost);
-            for (((_, part), &was_lost), is_lost) in devices {
-                if was_lost {
-                    remote.push(None, GFP_KERNEL)?;
-                    continue;
-                }
-                let reply = replies.next().unwrap_or(Err(EIO));
-                let child = match reply.and_then(|reply| answer(part, name, &reply, question)) {
-                    Ok(child) => child,
+            let devices = self.directory.remote().zip(&self.lost).zip(&self.others);
+            for (index, (((_, part), &was_lost), other)) in devices.enumerate() {
+                let answer = if was_lost {
+                    Ok((None, Validity::NONE))
+                } else if let Some(validity) = other.lacks(name.as_bytes()) {
+                    Ok((None, validity))
+                } else {
+                    let reply = replies.next().unwrap_or(Err(EIO));
+                    reply.and_then(|reply| other.answer(part, name, &reply, question))
+                };
+                let child = match answer {
+                    Ok((child, validity)) => {
+                        self.told.add(index, validity);
+                        child
+                    }
                     Err(error) => {
                         pr_debug!("a device did not look up a name: {error:?}\n");
                         if self.needs_all && error != EACCES && error != ESTALE {
                             return Err(error);
                         }
                         self.error = error;
-                        *is_lost = true;
+                        self.told.add(index, Validity::NONE);
+                        if let Some(is_lost) = lost.get_mut(index) {
+                            *is_lost = true;
+                        }
                         None
                     }
                 };
@@ -252,18 +325,15 @@ impl Asked<'_> {
         Ok(None)
     }
 
-    /// The other devices that have answered so far.
-    fn present(&self) -> impl Iterator<Item = (&Arc<Peer>, &Child)> {
-        self.directory
-            .remote()
-            .zip(&self.lost)
-            .filter_map(|(part, lost)| (!lost).then_some(part))
-    }
-
     /// What those devices have that have the real name `name` and show it with `suffix`.
     #[inline(never)]
-    fn take(self, mount: &Mount, name: &[u8], suffix: Option<Suffix>) -> Result<Option<Meaning>> {
-        let mut known = self.known.into_iter();
+    fn take(
+        &mut self,
+        mount: &Mount,
+        name: &[u8],
+        suffix: Option<Suffix>,
+    ) -> Result<Option<Meaning>> {
+        let mut known = core::mem::take(&mut self.known).into_iter();
         let Some(known) = known.find(|known| known.name.as_bytes() == name) else {
             return Ok(None);
         };
@@ -290,7 +360,7 @@ impl Asked<'_> {
             }
             return Ok(Some(Meaning::Directory(Parts::new(
                 parts,
-                self.generation,
+                self.told.begin().generation,
             )?)));
         }
         // A file is never one of several.
@@ -301,19 +371,35 @@ impl Asked<'_> {
     }
 }
 
-/// What one device has of `name`.
-#[inline(never)]
-fn answer(
-    part: &Child,
-    name: Name<'_>,
-    reply: &Reply,
-    question: Question,
-) -> Result<Option<Arc<Child>>> {
-    let found = found(reply, &find_operations(part.handle, name), question)?;
-    Ok(found
-        .child
-        .map(|child| Arc::new(child, GFP_KERNEL))
-        .transpose()?)
+/// All names of another device's directory, if they are known for certain.
+fn known_names(mount: &Mount, dir: &Inode) -> Option<Arc<Entries>> {
+    inode::of(dir).ok()?.entries(mount, dir)
+}
+
+impl Other {
+    /// If it is known that there is no such name: for how long.
+    fn lacks(&self, name: &[u8]) -> Option<Validity> {
+        let entries = self.entries.as_ref()?;
+        (!entries.may_have(name)).then_some(entries.names)
+    }
+
+    /// What the device has of `name`, and for how long that is right.
+    #[inline(never)]
+    fn answer(
+        &self,
+        part: &Child,
+        name: Name<'_>,
+        reply: &Reply,
+        question: Question,
+    ) -> Result<(Option<Arc<Child>>, Validity)> {
+        let found = found(reply, &find_operations(part.handle, name), question)?;
+        let validity = match &self.inode {
+            Some(dir) => leases::settle_names(dir, found.lease, question)?,
+            None => question.validity,
+        };
+        let child = found.child.map(|child| Arc::new(child, GFP_KERNEL));
+        Ok((child.transpose()?, validity))
+    }
 }
 
 impl RealNames for Asked<'_> {

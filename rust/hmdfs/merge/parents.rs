@@ -93,14 +93,14 @@ fn lacking(
             return Ok(Some(missing));
         }
         let parent = current.parent();
-        let Ok((_, above)) = merged(&parent) else {
+        let Ok((dir, above)) = merged(&parent) else {
             // The view itself: of it, a device that is away is no part, and neither is this one
             // if it exports nothing.
             return peer.map_or(Ok(None), |_| Err(ENOTCONN.into()));
         };
         let keeps_apart = mount.directories() == Directories::Rename
             && (peer.is_none() || inode.lower().is_some());
-        if keeps_apart || !is_plain(mount, above, current.name().as_bytes())? {
+        if keeps_apart || !is_plain(dir, above, current.name().as_bytes())? {
             return Ok(None);
         }
         missing.push(current, GFP_KERNEL)?;
@@ -109,12 +109,12 @@ fn lacking(
 }
 
 /// Whether the directory that is shown as `shown` in `directory` is shown by its real name.
-fn is_plain(mount: &Mount, directory: &Directory, shown: &[u8]) -> Result<bool> {
+fn is_plain(dir: &Inode, directory: &Directory, shown: &[u8]) -> Result<bool> {
     if !is_decorated(shown) {
         return Ok(true);
     }
     let mut real = KVec::new();
-    match find_real(mount, &directory.parts(), shown, &mut real)? {
+    match find_real(dir, &directory.parts(), shown, &mut real)? {
         Some(Meaning::Directory(_)) => Ok(real.is_empty()),
         _ => Err(ESTALE.into()),
     }

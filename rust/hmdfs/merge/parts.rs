@@ -19,21 +19,49 @@ use hmdfs_proto::Handle;
 use kernel::{
     new_spinlock,
     prelude::*,
-    sync::{Arc, SpinLock},
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc, SpinLock,
+    },
 };
 
-use super::is_entry_of;
+use super::{
+    is_entry_of,
+    leases::{Dependents, Reserved},
+};
 use crate::{
     local,
+    mount::Mount,
     node::{Dentry, Inode, InodeRef},
     peer::Peer,
     remote::{directory::Child, inode},
+    validity::Validity,
 };
 
 /// A directory that several devices have.
+///
+/// # Invariants
+///
+/// `dependents` knows that it is made of `parts`, unless it is this device's alone.
 pub(crate) struct Directory {
     /// Held for an assignment.
     parts: Pin<KBox<SpinLock<Arc<Parts>>>>,
+    /// What its inode is found by.
+    number: u64,
+    dependents: Arc<Dependents>,
+    /// Stands for the leases under which what is cached of all its names was told.
+    primed: Atomic<u64>,
+    /// Number of a question from when the parts have become others.
+    composed: Atomic<u64>,
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let parts = self.parts();
+        let none = Reserved::default();
+        self.dependents
+            .replace(self.number, Some(&parts), none, || {});
+    }
 }
 
 /// The directories of which a merged one is made.
@@ -103,6 +131,12 @@ impl Parts {
             return Err(ENOENT);
         }
         Ok(Arc::new(Self { list, generation }, GFP_KERNEL)?)
+    }
+
+    /// Whether both are the same directories of the same devices.
+    fn is_same(&self, other: &Self) -> bool {
+        let mut pairs = self.list.iter().zip(&other.list);
+        self.list.len() == other.list.len() && pairs.all(|(one, other)| one.is(other))
     }
 
     /// All of them.
@@ -215,12 +249,42 @@ impl Parts {
 }
 
 impl Directory {
-    pub(super) fn new(parts: Arc<Parts>) -> Result<Self> {
-        let parts = KBox::pin_init(
-            new_spinlock!(parts, "hmdfs::merge::Directory::parts"),
-            GFP_KERNEL,
-        )?;
-        Ok(Self { parts })
+    /// One made of `parts`, whose inode will be found by `number`.
+    pub(super) fn new(mount: &Mount, number: u64, parts: Arc<Parts>) -> Result<Self> {
+        let reserved = Dependents::reserve(mount, number, &parts)?;
+        let directory = Self {
+            parts: KBox::pin_init(
+                new_spinlock!(parts, "hmdfs::merge::Directory::parts"),
+                GFP_KERNEL,
+            )?,
+            number,
+            dependents: mount.dependents.clone(),
+            primed: Atomic::new(0),
+            composed: Atomic::new(0),
+        };
+        directory.dependents.replace(number, None, reserved, || {});
+        Ok(directory)
+    }
+
+    /// What its inode is found by.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether it was made of the same directories already when a lease of one of its names was given.
+    pub(super) fn is_as_of(&self, lease: Validity) -> bool {
+        lease.is_later_than(self.composed.load(Relaxed))
+    }
+
+    /// All names that other devices have told under these leases, one of each, are in the dentry cache.
+    pub(super) fn set_primed(&self, leases: impl Iterator<Item = Validity>) {
+        self.primed.store(sum(leases), Relaxed);
+    }
+
+    /// Whether all names that other devices tell under these leases have been put into the dentry
+    /// cache. Some may have left it since.
+    pub(super) fn is_primed(&self, leases: impl Iterator<Item = Validity>) -> bool {
+        self.primed.load(Relaxed) == sum(leases)
     }
 
     /// What it is made of now.
@@ -228,30 +292,43 @@ impl Directory {
         self.parts.lock().clone()
     }
 
-    /// `inode` is that of the directory.
-    fn replace(&self, inode: &Inode, parts: Arc<Parts>) {
+    /// Swaps the list, unless it is not `known` any more. `inode` is that of the directory.
+    fn replace(&self, inode: &Inode, known: &Arc<Parts>, parts: Arc<Parts>) -> Result<bool> {
         shared(inode, &parts);
-        let old = core::mem::replace(&mut *self.parts.lock(), parts);
+        let is_same = parts.is_same(known);
+        let mount = inode.super_block().data();
+        let reserved = if is_same {
+            Reserved::default()
+        } else {
+            Dependents::reserve(&mount, self.number, &parts)?
+        };
+        let old = {
+            let mut current = self.parts.lock();
+            if !Arc::ptr_eq(known, &current) {
+                return Ok(false);
+            }
+            if !is_same {
+                // What was found in the others does not count any more.
+                self.dependents
+                    .replace(self.number, Some(known), reserved, || {
+                        inode.note().store(0, Relaxed);
+                        self.composed.store(mount.ask().number, Relaxed);
+                    });
+            }
+            core::mem::replace(&mut *current, parts)
+        };
         // Without the lock: giving up a directory may sleep.
         drop(old);
+        Ok(true)
     }
 
     /// Adds a part, whatever others do to the list meanwhile.
     fn add(&self, inode: &Inode, part: Part) -> Result {
         loop {
             let known = self.parts();
-            let more = known.with(part.copy())?;
-            shared(inode, &more);
-            let old = {
-                let mut parts = self.parts.lock();
-                if !Arc::ptr_eq(&known, &parts) {
-                    continue;
-                }
-                core::mem::replace(&mut *parts, more)
-            };
-            // Without the lock: giving up a directory may sleep.
-            drop(old);
-            return Ok(());
+            if self.replace(inode, &known, known.with(part.copy())?)? {
+                return Ok(());
+            }
         }
     }
 
@@ -275,7 +352,10 @@ impl Directory {
             }
         }
         inode.set_attributes(&found.attributes()?);
-        self.replace(inode, found);
+        let mut known = known;
+        while !self.replace(inode, &known, found.clone())? {
+            known = self.parts();
+        }
         Ok(true)
     }
 
@@ -292,6 +372,13 @@ impl Directory {
         let child = Arc::new(child, GFP_KERNEL)?;
         self.add(inode, Part::Remote(peer.clone(), child))
     }
+}
+
+/// A number for several leases, another one when any of them is another one, as good as certainly.
+fn sum(leases: impl Iterator<Item = Validity>) -> u64 {
+    leases.fold(1, |sum, lease| {
+        sum.rotate_left(21).wrapping_add(lease.as_number())
+    })
 }
 
 /// Notes that the names in `inode` are not those of this device alone, if that is so. They stay so

@@ -13,7 +13,7 @@ use kernel::{
 };
 
 use super::{
-    lookup::{find, Meaning},
+    lookup::{find, Found, Meaning},
     of, root_parts, Directory, Parts,
 };
 use crate::{
@@ -60,8 +60,11 @@ fn refresh(mount: &Mount, dentry: &Dentry) -> Result<bool> {
     let parent = dentry.parent();
     let found = match merged(&parent) {
         None => root_parts(mount)?,
-        Some((_, above)) => match find(mount, &above.parts(), dentry.name().as_bytes()) {
-            Ok(Some(Meaning::Directory(parts))) => parts,
+        Some((dir, above)) => match find(dir, &above.parts(), dentry.name().as_bytes()) {
+            Ok(Found {
+                meaning: Some(Meaning::Directory(parts)),
+                ..
+            }) => parts,
             Err(error) if error == EINTR || error == ENOMEM => return Err(error),
             _ => return Ok(false),
         },

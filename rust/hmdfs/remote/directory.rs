@@ -199,7 +199,7 @@ pub(crate) fn revalidate(
         Err(error) if error == ESTALE => return Ok(false),
         Err(error) => return Err(error),
     };
-    let validity = leases::settle(dir, directory, found.lease, found.question);
+    let validity = leases::settle_names(dir, found.lease, found.question)?;
     match found.child {
         Some(child) if node.learn(child.handle) => {
             inode::learn(inode, node, &child)?;
@@ -222,8 +222,12 @@ impl Operations<Hmdfs> for DirectoryOps {
         let mount = dir.super_block().data();
         let node = of(dir)?;
         let wanted = dentry.name();
-        let found = find(&mount, node.peer(), node.handle(), name(wanted.as_bytes())?)?;
-        let validity = leases::settle(dir, node, found.lease, found.question);
+        let wanted = name(wanted.as_bytes())?;
+        if let Some(validity) = node.lacks(&mount, dir, wanted) {
+            return dentry.splice_alias(None, validity.as_time());
+        }
+        let found = find(&mount, node.peer(), node.handle(), wanted)?;
+        let validity = leases::settle_names(dir, found.lease, found.question)?;
         let (inode, validity) = match found.child {
             Some(child) => (
                 Some(iget(dir.super_block(), node.peer(), &child)?),

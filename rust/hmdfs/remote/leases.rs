@@ -19,7 +19,7 @@
 //! with it all leases are void. A device's own changes leave its leases alone: it is
 //! told what has become of what it changed.
 
-use hmdfs_proto::{Handle, Lease, OpenFiles, Operation, Recall};
+use hmdfs_proto::{Handle, Lease, Name, OpenFiles, Operation, Recall};
 use kernel::{
     new_spinlock,
     prelude::*,
@@ -29,8 +29,13 @@ use kernel::{
     },
 };
 
-use super::{entries::Entries, inode::Node, opens};
+use super::{
+    entries::Entries,
+    inode::{of, Node},
+    opens,
+};
 use crate::{
+    merge,
     mount::{Mount, Question},
     node::{Inode, Key},
     peer::Peer,
@@ -43,6 +48,19 @@ pub(super) fn settle(inode: &Inode, node: &Node, lease: Lease, question: Questio
     let validity = validity(inode, node, lease, question);
     node.set_bare(lease == Lease::Bare, question, validity);
     validity
+}
+
+/// How long an answer to `question` about names of the directory `dir` is right, where the owner gave
+/// this lease on it.
+pub(crate) fn settle_names(dir: &Inode, lease: Lease, question: Question) -> Result<Validity> {
+    let node = of(dir)?;
+    let validity = settle(dir, node, lease, question);
+    // This device may have changed them in another view meanwhile.
+    Ok(if node.knows(question.number) {
+        validity
+    } else {
+        Validity::NONE
+    })
 }
 
 fn validity(inode: &Inode, node: &Node, lease: Lease, question: Question) -> Validity {
@@ -127,7 +145,7 @@ impl Node {
     }
 
     /// All names of the directory, which is `inode`, if they are known for certain.
-    pub(super) fn entries(&self, mount: &Mount, inode: &Inode) -> Option<Arc<Entries>> {
+    pub(crate) fn entries(&self, mount: &Mount, inode: &Inode) -> Option<Arc<Entries>> {
         let entries = self.leased().entries.lock().clone()?;
         let is_right = holds(mount, inode, entries.names) && self.knows(entries.number);
         if !is_right {
@@ -136,8 +154,14 @@ impl Node {
         is_right.then_some(entries)
     }
 
+    /// If it is known that there is no such name in the directory, which is `inode`: for how long.
+    pub(super) fn lacks(&self, mount: &Mount, inode: &Inode, name: Name<'_>) -> Option<Validity> {
+        let entries = self.entries(mount, inode)?;
+        (!entries.may_have(name.as_bytes())).then_some(entries.names)
+    }
+
     /// Keeps the names of the directory.
-    pub(super) fn set_entries(&self, entries: Option<Arc<Entries>>) {
+    pub(crate) fn set_entries(&self, entries: Option<Arc<Entries>>) {
         let before = core::mem::replace(&mut *self.leased().entries.lock(), entries);
         // Not under the lock: it may be much memory.
         drop(before);
@@ -146,7 +170,7 @@ impl Node {
 
 /// For how long it is remembered that a name does not exist, where others of its directory are right
 /// for `validity`: without a lease it may be made at any moment.
-pub(super) fn of_nothing(validity: Validity) -> Validity {
+pub(crate) fn of_nothing(validity: Validity) -> Validity {
     if validity.is_leased() {
         validity
     } else {
@@ -188,6 +212,7 @@ pub(crate) fn recalled(mount: &Mount, peer: &Peer, recall: Recall<'_>) -> OpenFi
                 }
             },
         );
+        merge::recalled(mount, inodes, peer, key, number);
     }
     open
 }

@@ -4,7 +4,10 @@
 
 use hmdfs_kapi::{
     errno::EPROTO,
-    fs::directory::{Context, EntryType},
+    fs::{
+        dentry::InLookup,
+        directory::{Context, EntryType},
+    },
 };
 use hmdfs_proto::{Entry, Operation, Outcome};
 use kernel::{
@@ -16,7 +19,7 @@ use kernel::{
 use super::{
     compound::{self, Outcomes},
     directory::Child,
-    entries::{Builder, Entries},
+    entries::{Builder, Entries, START},
     inode::{self, iget, Locking, Node},
     leases,
 };
@@ -29,9 +32,6 @@ use crate::{
 
 /// Most bytes of entries that are asked for at once.
 const CHUNK: u32 = hmdfs_proto::MAX_BODY - 4096;
-
-/// Position after "." and "..", where the owner's listing begins.
-const START: u64 = 2;
 
 /// An open directory.
 #[pin_data]
@@ -153,8 +153,9 @@ impl Progress {
     }
 }
 
-/// What a chunk is asked for with.
-fn operations(node: &Node, cookie: u64) -> [Operation<'static>; 4] {
+/// What the part of the listing that begins with `cookie` is asked for with. `plus` says whether the
+/// entries are to come with handles, attributes and leases.
+pub(crate) fn operations(node: &Node, cookie: u64, plus: bool) -> [Operation<'static>; 4] {
     [
         Operation::File(node.handle()),
         Operation::Lease,
@@ -162,14 +163,14 @@ fn operations(node: &Node, cookie: u64) -> [Operation<'static>; 4] {
         Operation::ReadDirectory {
             cookie,
             limit: CHUNK,
-            plus: true,
-            lease: true,
+            plus,
+            lease: plus,
         },
     ]
 }
 
 /// The entries in the reply to `operations`, and whether there are no more.
-fn listed<'a>(
+pub(crate) fn listed<'a>(
     reply: &'a Reply,
     operations: &'a [Operation<'a>],
 ) -> Result<(hmdfs_proto::directory::Entries<'a>, bool)> {
@@ -186,18 +187,31 @@ fn listed<'a>(
     }
 }
 
-fn fetch(mount: &Mount, dir: &Inode, node: &Node, cookie: u64) -> Result<Chunk> {
-    let question = mount.ask();
-    let operations = operations(node, cookie);
-    let reply = compound::call(node.peer(), &operations, 0)?;
-    let mut outcomes = Outcomes::new(&reply, &operations)?;
+/// Takes over what a reply to `operations`, asked with `question`, tells of the directory itself; for
+/// how long its names are right.
+pub(crate) fn learn(
+    dir: &Inode,
+    reply: &Reply,
+    operations: &[Operation<'_>],
+    question: Question,
+) -> Result<Validity> {
+    let node = inode::of(dir)?;
+    let mut outcomes = Outcomes::new(reply, operations)?;
     outcomes.done()?;
     let (told, attributes) = outcomes.told(dir, node, question)?;
     inode::take(dir, node, told, &attributes, None, Locking::Try)?;
+    Ok(told.validity)
+}
+
+fn fetch(mount: &Mount, dir: &Inode, node: &Node, cookie: u64) -> Result<Chunk> {
+    let question = mount.ask();
+    let operations = operations(node, cookie, true);
+    let reply = compound::call(node.peer(), &operations, 0)?;
+    let names = learn(dir, &reply, &operations, question)?;
     Ok(Chunk {
         contents: Contents::Reply(reply),
         question,
-        names: told.validity,
+        names,
         cookie,
         consumed: 0,
         next: cookie,
@@ -221,7 +235,7 @@ impl Chunk {
                 return Ok(false);
             }
         };
-        let operations = operations(node, self.cookie);
+        let operations = operations(node, self.cookie, true);
         let (entries, end_of_directory) = listed(reply, &operations)?;
         let mut empty = true;
         for (index, entry) in entries.enumerate() {
@@ -269,14 +283,10 @@ impl Chunk {
         let Contents::Reply(reply) = &self.contents else {
             return Ok(None);
         };
-        let operations = operations(node, self.cookie);
+        let operations = operations(node, self.cookie, true);
         let (entries, end_of_directory) = listed(reply, &operations)?;
         for entry in entries {
-            let entry = entry.map_err(|_| EPROTO.error())?;
-            if entry.next <= START {
-                return Err(EPROTO.into());
-            }
-            builder.push(&entry)?;
+            builder.push(&entry.map_err(|_| EPROTO.error())?)?;
         }
         if !end_of_directory {
             return Ok(Some(builder));
@@ -316,8 +326,11 @@ impl Chunk {
                 _ => false,
             }
         };
-        let make = || iget(dir.super_block(), node.peer(), &child());
-        if let Err(error) = parent.prime(entry.name.as_bytes(), time, keep, make) {
+        let make = |dentry: InLookup<'_, Hmdfs>| {
+            let inode = iget(dir.super_block(), node.peer(), &child())?;
+            dentry.splice_alias(Some(inode), time)
+        };
+        if let Err(error) = parent.prime(entry.name.as_bytes(), keep, make, |_| {}) {
             pr_debug!("an entry of a listing is not cached: {error:?}\n");
         }
     }

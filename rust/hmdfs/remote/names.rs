@@ -26,6 +26,7 @@ use super::{
     opens::Removal,
 };
 use crate::{
+    merge,
     mount::{Hmdfs, Question},
     node::{Dentry, Inode, InodeRef, Node as AnyNode},
     validity::Validity,
@@ -44,11 +45,13 @@ pub(super) fn finds_out(dir: &Inode, intent: Intent) -> Result<bool> {
     Ok(intent.is_rename_target() && of(dir)?.attributes().mode & STICKY == 0)
 }
 
-/// Takes over a directory's attributes after a change of ours: the next three outcomes. Gives for how
-/// long what is known of its names is right. That they cannot be had is no failure of the change.
+/// Takes over a directory's attributes after a change of ours to `name`: the next three outcomes. Gives
+/// for how long what is known of its names is right. That they cannot be had is no failure of the
+/// change. What is cached of the name, in any view, is doubted; the caller knows better.
 pub(super) fn changed(
     dir: &Inode,
     node: &Node,
+    name: Name<'_>,
     outcomes: &mut Outcomes<'_>,
     before: u64,
     question: Question,
@@ -60,13 +63,15 @@ pub(super) fn changed(
             inode::take_own(dir, node, question, Some(before), &attributes)?;
             Ok(question.validity)
         });
-    taken.unwrap_or_else(|error| {
+    let validity = taken.unwrap_or_else(|error| {
         pr_debug!("a directory's attributes are not known after a change: {error:?}\n");
         let mount = dir.super_block().data();
         node.changed(&mount);
         leases::forget(&mount, node.peer(), &node.handle());
         question.validity
-    })
+    });
+    merge::changed_here(dir, node.peer(), &node.handle(), name.as_bytes());
+    validity
 }
 
 /// What was just made: the next three outcomes. It must be of the type `file_type`.
@@ -90,24 +95,27 @@ pub(super) fn made(
     })
 }
 
-/// Makes something of the type `file_type` in `dir` by `operation`, and gives its inode.
+/// Makes something of the type `file_type` and with this name in `dir` by `operation`, and gives its
+/// inode.
 fn make(
     dir: &Inode,
     dentry: &Dentry,
+    name: Name<'_>,
     operation: Operation<'_>,
     file_type: u16,
     target: Option<KVec<u8>>,
 ) -> Result<InodeRef> {
-    let (child, validity) = make_child(dir, operation, file_type, target)?;
+    let (child, validity) = make_child(dir, name, operation, file_type, target)?;
     let inode = adopt(dir, &child)?;
     dentry.set_time(validity.as_time());
     Ok(inode)
 }
 
-/// Makes something of the type `file_type` in `dir` by `operation`, and gives for how long the names
-/// of `dir` are right then.
+/// Makes something of the type `file_type` and with this name in `dir` by `operation`, and gives for how
+/// long the names of `dir` are right then.
 fn make_child(
     dir: &Inode,
+    name: Name<'_>,
     operation: Operation<'_>,
     file_type: u16,
     target: Option<KVec<u8>>,
@@ -135,7 +143,7 @@ fn make_child(
     // Whatever happens from here on, the file is there.
     let doubt = |_: &Error| leases::doubt(&mount, node.peer(), &operations);
     let child = made(&mut outcomes, file_type, target, question).inspect_err(doubt)?;
-    let validity = changed(dir, node, &mut outcomes, before, question);
+    let validity = changed(dir, node, name, &mut outcomes, before, question);
     Ok((child, validity))
 }
 
@@ -161,29 +169,31 @@ pub(crate) fn make_directory_as(dir: &Inode, wanted: &[u8], mode: u16) -> Result
 fn make_directory_with(dir: &Inode, wanted: &[u8], mode: (u16, u16)) -> Result<(Child, Validity)> {
     let name = name(wanted)?;
     let operation = Operation::MakeDirectory { name, mode };
-    make_child(dir, operation, 0o040_000, None)
+    make_child(dir, name, operation, 0o040_000, None)
 }
 
 /// Makes a regular file of this name in `dir`, for which there is no dentry yet, with just this
 /// mode.
 pub(super) fn make_file(dir: &Inode, wanted: &[u8], mode: u16) -> Result<Child> {
+    let name = name(wanted)?;
     let operation = Operation::Create {
-        name: name(wanted)?,
+        name,
         mode: (mode, 0),
         exclusive: true,
     };
-    Ok(make_child(dir, operation, 0o100_000, None)?.0)
+    Ok(make_child(dir, name, operation, 0o100_000, None)?.0)
 }
 
 /// Makes a regular file, which must not exist.
 pub(crate) fn create(dir: &Inode, dentry: Negative<'_, Hmdfs>, mode: u16) -> Result<Instantiated> {
     let wanted = dentry.name();
+    let name = name(wanted.as_bytes())?;
     let operation = Operation::Create {
-        name: name(wanted.as_bytes())?,
+        name,
         mode: (mode & 0o7777, current_umask()),
         exclusive: true,
     };
-    let inode = make(dir, &dentry, operation, 0o100_000, None)?;
+    let inode = make(dir, &dentry, name, operation, 0o100_000, None)?;
     let time = dentry.time();
     dentry.add(inode, time)
 }
@@ -206,12 +216,13 @@ pub(crate) fn mknod(
     device: u32,
 ) -> Result<Instantiated> {
     let wanted = dentry.name();
+    let name = name(wanted.as_bytes())?;
     let operation = Operation::MakeNode {
-        name: name(wanted.as_bytes())?,
+        name,
         mode: (mode, current_umask()),
         device: (device >> 20, device & 0xf_ffff),
     };
-    let inode = make(dir, &dentry, operation, mode & 0o170_000, None)?;
+    let inode = make(dir, &dentry, name, operation, mode & 0o170_000, None)?;
     let time = dentry.time();
     dentry.add(inode, time)
 }
@@ -224,13 +235,14 @@ pub(crate) fn symlink(
 ) -> Result<Instantiated> {
     let wanted = dentry.name();
     let bytes = target.to_bytes();
+    let name = name(wanted.as_bytes())?;
     let operation = Operation::MakeLink {
-        name: name(wanted.as_bytes())?,
+        name,
         target: Target::new(bytes).map_err(|_| hmdfs_kapi::errno::ENAMETOOLONG)?,
     };
     let mut target = KVec::new();
     target.extend_from_slice(bytes, GFP_KERNEL)?;
-    let inode = make(dir, &dentry, operation, 0o120_000, Some(target))?;
+    let inode = make(dir, &dentry, name, operation, 0o120_000, Some(target))?;
     let time = dentry.time();
     dentry.add(inode, time)
 }
@@ -239,6 +251,7 @@ pub(crate) fn symlink(
 pub(crate) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Result<Instantiated> {
     let (node, linked) = (of(dir)?, same_device(of(dir)?, file)?);
     let wanted = dentry.name();
+    let wanted = name(wanted.as_bytes())?;
     let directory = Operation::File(node.handle());
     let operations = [
         Operation::File(linked.handle()),
@@ -246,7 +259,7 @@ pub(crate) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Re
         directory,
         Operation::GetChange,
         Operation::Link {
-            name: name(wanted.as_bytes())?,
+            name: wanted,
             file: linked.handle(),
         },
         Operation::GetHandle,
@@ -266,7 +279,7 @@ pub(crate) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Re
     let before = outcomes.change()?;
     outcomes.done()?;
     let child = made(&mut outcomes, file.file_type(), None, question)?;
-    let validity = changed(dir, node, &mut outcomes, before, question);
+    let validity = changed(dir, node, wanted, &mut outcomes, before, question);
     if !linked.learn(child.handle) {
         return Err(EPROTO.into());
     }
@@ -337,10 +350,9 @@ pub(crate) fn remove_inode(
     outcomes.done()?;
     let (file_before, before) = before_removal(&mut outcomes)?;
     let told = outcomes.told(inode, removed, question);
-    let mut validity = Validity::NONE;
-    if told.is_ok() {
-        validity = leases::of_nothing(changed(dir, node, &mut outcomes, before, question));
-    }
+    // When those of the file could not be had, nothing else was.
+    let validity = changed(dir, node, wanted, &mut outcomes, before, question);
+    let validity = leases::of_nothing(validity);
     let (question, attributes) =
         told.unwrap_or_else(|_| (question, without_a_name(&removed.attributes())));
     if attributes.nlink == 0 {
@@ -423,6 +435,7 @@ pub(crate) fn rename_entries(
     let renaming = Renaming {
         from: old.dir,
         to: new.dir,
+        names: (name(old.name)?, name(new.name)?),
         moved: old.inode.ok_or(ENOENT)?,
         other: new.inode,
         how,
@@ -430,7 +443,7 @@ pub(crate) fn rename_entries(
     };
     let mount = old.dir.super_block().data();
     let question = mount.ask();
-    let operations = renaming.operations(name(old.name)?, name(new.name)?)?;
+    let operations = renaming.operations()?;
     let reply = compound::change(&mount, of(old.dir)?.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     let before = renaming.outcome(&mut outcomes)?;
@@ -446,6 +459,8 @@ pub(crate) fn rename_entries(
 struct Renaming<'a> {
     from: &'a Inode,
     to: &'a Inode,
+    /// The old and the new one.
+    names: (Name<'a>, Name<'a>),
     moved: &'a Inode,
     /// What has the new name, as far as it is known.
     other: Option<&'a Inode>,
@@ -461,12 +476,13 @@ struct Before {
     moved: u64,
 }
 
-impl Renaming<'_> {
+impl<'a> Renaming<'a> {
     fn is_within_one(&self) -> bool {
         core::ptr::eq(self.from, self.to)
     }
 
-    fn operations<'a>(&self, name: Name<'a>, new_name: Name<'a>) -> Result<KVec<Operation<'a>>> {
+    fn operations(&self) -> Result<KVec<Operation<'a>>> {
+        let (name, new_name) = self.names;
         let node = of(self.from)?;
         let (from, to) = (node.handle(), same_device(node, self.to)?.handle());
         let mut operations = KVec::with_capacity(24, GFP_KERNEL)?;
@@ -537,14 +553,18 @@ impl Renaming<'_> {
         before: &Before,
         question: Question,
     ) -> Result<(Validity, Validity)> {
-        let from = changed(self.from, of(self.from)?, outcomes, before.from, question);
+        let (name, new_name) = self.names;
+        let node = of(self.from)?;
+        let from = changed(self.from, node, name, outcomes, before.from, question);
         if self.is_within_one() {
+            merge::changed_here(self.from, node.peer(), &node.handle(), new_name.as_bytes());
             outcomes.done()?;
             outcomes.lease()?;
             outcomes.attributes()?;
             return Ok((from, from));
         }
-        let to = changed(self.to, of(self.to)?, outcomes, before.to, question);
+        let node = of(self.to)?;
+        let to = changed(self.to, node, new_name, outcomes, before.to, question);
         Ok((from, to))
     }
 

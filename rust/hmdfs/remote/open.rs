@@ -77,12 +77,16 @@ fn open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Opened> {
     let mount = dir.super_block().data();
     let node = of(dir)?;
     let wanted = opening.name();
+    let wanted = name(wanted.as_bytes())?;
+    if let Some(validity) = node.lacks(&mount, dir, wanted) {
+        return opening.finish_no_open(None, validity.as_time());
+    }
     let mut operations = KVec::with_capacity(8, GFP_KERNEL)?;
     operations.extend_from_slice(
         &[
             Operation::File(node.handle()),
             Operation::Lease,
-            Operation::Walk(name(wanted.as_bytes())?),
+            Operation::Walk(wanted),
             Operation::GetHandle,
             Operation::Lease,
             Operation::GetAttributes,
@@ -98,7 +102,7 @@ fn open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Opened> {
     let reply = compound::call(node.peer(), &operations, limit)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
-    let validity = leases::settle(dir, node, outcomes.lease()?, question);
+    let validity = leases::settle_names(dir, outcomes.lease()?, question)?;
     match outcomes.done() {
         Ok(()) => {}
         Err(error) if error == ENOENT => {
@@ -157,7 +161,7 @@ fn look_up(dir: &Inode, opening: Opening<'_, Hmdfs>, otherwise: Option<Error>) -
     let node = of(dir)?;
     let wanted = opening.name();
     let found = find(&mount, node.peer(), node.handle(), name(wanted.as_bytes())?)?;
-    let validity = leases::settle(dir, node, found.lease, found.question);
+    let validity = leases::settle_names(dir, found.lease, found.question)?;
     match (found.child, otherwise) {
         (Some(child), _) => {
             if opening.is_exclusive() {
@@ -204,7 +208,7 @@ fn create(dir: &Inode, opening: &Opening<'_, Hmdfs>) -> Result<(Child, bool, Val
     let before = outcomes.change()?;
     let created = outcomes.made()?;
     let child = names::made(&mut outcomes, 0o100_000, None, question)?;
-    let validity = names::changed(dir, node, &mut outcomes, before, question);
+    let validity = names::changed(dir, node, wanted, &mut outcomes, before, question);
     if !created {
         outcomes.done()?;
         outcomes.done()?;

@@ -121,6 +121,10 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
         file: &super::stack::watch::Unlinked<'_>,
     );
 
+    /// Names in the lower directory with this inode number have changed. Called before
+    /// [`FileSystem::lower_changed`] is for the same, under the same circumstances; must not sleep.
+    fn lower_names_changed(data: <Self::Data as ForeignOwnable>::Borrowed<'_>, ino: u64);
+
     /// Brings what was written, and is kept elsewhere than in this superblock's inodes, to stable
     /// storage: `syncfs(2)`. May sleep.
     fn sync_fs(data: <Self::Data as ForeignOwnable>::Borrowed<'_>) -> Result;

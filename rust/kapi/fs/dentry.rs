@@ -15,7 +15,7 @@ use kernel::{
     prelude::*,
     sync::{
         aref::{ARef, AlwaysRefCounted},
-        atomic::Relaxed,
+        atomic::{Atomic, Full, Relaxed},
         rcu,
     },
     types::Opaque,
@@ -126,17 +126,29 @@ impl<F: FileSystem> Dentry<F> {
         unsafe { (&raw const (*self.as_raw()).d_time).read_volatile() }
     }
 
+    /// Remembers `new` if what is remembered now is `old`; see [`Dentry::set_time`]. False when it is
+    /// something else, or the dentry stands on a lower one.
+    pub fn renew_time(&self, old: usize, new: usize) -> bool {
+        if self.has_lower() {
+            return false;
+        }
+        // SAFETY: The field is valid as long as the dentry is, and read and written as a whole.
+        let time = unsafe { Atomic::<usize>::from_ptr((&raw mut (*self.as_raw()).d_time).cast()) };
+        time.cmpxchg(old, new, Full).is_ok()
+    }
+
     /// Fills the dentry cache with an entry that a listing told of.
     ///
     /// `self` is the directory, whose lock is held. When the name is in the cache, `keep` decides
-    /// whether it stays (and may refresh it); otherwise, and when `keep` refuses it, `make` gives
-    /// the inode for a new dentry, which gets `time`. May sleep.
+    /// whether it stays (and may refresh it); otherwise, and when `keep` refuses it, `make`
+    /// completes the lookup of a new dentry, and `made` is called with the one that has the name
+    /// then. May sleep.
     pub fn prime(
         &self,
         name: &[u8],
-        time: usize,
         mut keep: impl FnMut(&Dentry<F>) -> bool,
-        make: impl FnOnce() -> Result<inode::Ref<F>>,
+        make: impl FnOnce(InLookup<'_, F>) -> Result<Spliced<F>>,
+        made: impl FnOnce(&Dentry<F>),
     ) -> Result {
         let mut qstr = bindings::qstr {
             name: name.as_ptr(),
@@ -157,20 +169,8 @@ impl<F: FileSystem> Dentry<F> {
                 unsafe { ARef::from_raw(NonNull::new(dentry.cast()).ok_or(ENOMEM)?) };
             // SAFETY: The dentry is valid.
             if unsafe { bindings::d_in_lookup(dentry.as_raw()) } {
-                let made = make();
-                let result = made.and_then(|inode| {
-                    dentry.set_time(time);
-                    // SAFETY: The dentry is in lookup, and this takes over the reference to the
-                    // inode.
-                    let alias = kernel::error::from_err_ptr(unsafe {
-                        bindings::d_splice_alias(inode.into_raw(), dentry.as_raw())
-                    })?;
-                    if let Some(alias) = NonNull::new(alias.cast::<Dentry<F>>()) {
-                        // SAFETY: An alias comes with a reference.
-                        unsafe { ARef::from_raw(alias) }.set_time(time);
-                    }
-                    Ok(())
-                });
+                let result = make(InLookup(&dentry, Intent(0)))
+                    .map(|spliced| made(spliced.dentry().unwrap_or(&dentry)));
                 // SAFETY: The dentry is in lookup until here.
                 unsafe { bindings::d_lookup_done(dentry.as_raw()) };
                 return result;
@@ -254,6 +254,11 @@ impl<'a, F: FileSystem> InLookup<'a, F> {
     /// The directory in which it is looked up.
     pub fn parent(&self) -> ARef<Dentry<F>> {
         self.0.parent()
+    }
+
+    /// The dentry, which gets the name unless [`Spliced::dentry`] gives another one.
+    pub fn dentry(&self) -> ARef<Dentry<F>> {
+        self.0.into()
     }
 
     /// Completes the lookup: with an inode, or with the knowledge that there is none.
@@ -379,6 +384,11 @@ impl<F: FileSystem> Dentry<F> {
 pub struct Spliced<F: FileSystem>(Option<ARef<Dentry<F>>>);
 
 impl<F: FileSystem> Spliced<F> {
+    /// The dentry that is used instead of the one that was looked up, if any.
+    pub fn dentry(&self) -> Option<&Dentry<F>> {
+        self.0.as_deref()
+    }
+
     pub(super) fn into_raw(self) -> *mut bindings::dentry {
         self.0.map_or(ptr::null_mut(), |alias| {
             ARef::into_raw(alias).as_ptr().cast()

@@ -30,7 +30,9 @@ use kernel::{
     types::Opaque,
 };
 
-use super::{context::FileSystem, file, inode_operations, stack::Stacked, SuperBlock};
+use super::{
+    context::FileSystem, dentry::Dentry, file, inode_operations, stack::Stacked, SuperBlock,
+};
 
 /// A counted reference to an inode. Dropping it may sleep (`iput`).
 pub type Ref<F> = InodeRef<F>;
@@ -341,6 +343,15 @@ impl<F: FileSystem> Inode<F> {
         }
     }
 
+    /// A dentry that has this inode, if any is cached; of a directory, there is one at most. C:
+    /// `d_find_any_alias`.
+    pub fn any_alias(&self) -> Option<ARef<Dentry<F>>> {
+        // SAFETY: The inode is valid.
+        let dentry = unsafe { bindings::d_find_any_alias(self.as_raw()) };
+        // SAFETY: It comes with a reference, and belongs to the same file system.
+        NonNull::new(dentry.cast()).map(|dentry| unsafe { ARef::from_raw(dentry) })
+    }
+
     /// Whether the page cache holds any of the file.
     pub fn has_pages(&self) -> bool {
         // SAFETY: The inode is valid; the count is only a hint.
@@ -494,6 +505,31 @@ impl<F: FileSystem> SuperBlock<F> {
         } else {
             Ok(Found::Existing(inode))
         }
+    }
+}
+
+impl<F: FileSystem> SuperBlock<F> {
+    /// Finds the inode that has `key`, if it is in memory; C: `ilookup5`.
+    ///
+    /// `hash` is what it was hashed by. May sleep, until another that makes or evicts this very inode
+    /// is done.
+    pub fn ilookup5<W: FnMut(&F::InodeKey) -> bool>(
+        &self,
+        hash: u64,
+        mut is_wanted: W,
+    ) -> Option<InodeRef<F>> {
+        // SAFETY: The superblock is valid; the callback expects a `W`, and is called with the
+        // lock of the hash table or in an RCU read-side section.
+        let inode = unsafe {
+            bindings::ilookup5(
+                self.as_raw(),
+                hash,
+                Some(test_key::<F, W>),
+                (&raw mut is_wanted).cast(),
+            )
+        };
+        // SAFETY: It comes with a reference, and is not new any more.
+        NonNull::new(inode).map(|inode| unsafe { InodeRef::from_raw(inode) })
     }
 }
 

@@ -33,7 +33,7 @@ use hmdfs_bindings as bindings;
 use kernel::{
     prelude::*,
     sync::{
-        atomic::{Acquire, Atomic, Release},
+        atomic::{Acquire, Atomic, Full, Release},
         SetOnce,
     },
 };
@@ -213,6 +213,14 @@ impl<F: FileSystem> Inode<F> {
         let this = self.as_raw().cast::<Stacked>();
         // SAFETY: The inode is valid; the field is read as a whole.
         unsafe { (&raw const (*this).time).read_volatile() }
+    }
+
+    /// Remembers `new` if what is remembered now is `old`; see [`Inode::set_time`].
+    pub fn renew_time(&self, old: usize, new: usize) -> bool {
+        let this = self.as_raw().cast::<Stacked>();
+        // SAFETY: The inode is valid; the field is read and written as a whole.
+        let time = unsafe { Atomic::<usize>::from_ptr(&raw mut (*this).time) };
+        time.cmpxchg(old, new, Full).is_ok()
     }
 
     /// Says whether the names in this directory are those in the lower one and no others, so that

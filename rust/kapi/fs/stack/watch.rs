@@ -213,7 +213,9 @@ unsafe extern "C" fn handle_event<F: FileSystem>(
     let upper = unsafe { SuperBlock::<F>::from_raw(sb) };
     if mask & NAMES != 0 && !dir.is_null() {
         // SAFETY: The event holds the directory.
-        F::lower_changed(upper.data(), unsafe { (*dir).i_ino }, true);
+        let ino = unsafe { (*dir).i_ino };
+        F::lower_names_changed(upper.data(), ino);
+        F::lower_changed(upper.data(), ino, true);
     }
     if lower.is_null() {
         // Some file systems give a new name no inode until it is looked up.
