@@ -215,7 +215,7 @@ fn that_a_file_has_no_extended_attributes_is_known(fleet: &mut Fleet) -> Result<
 }
 
 /// Does all kinds of changes below `there`, of which `seen` learns at once.
-fn changes_are_seen(there: &Path, seen: &Path) -> Result<()> {
+pub fn changes_are_seen(there: &Path, seen: &Path) -> Result<()> {
     fs::create_dir(there)?;
     let absent = |name: &str| fails(name, fs::metadata(seen.join(name)), libc::ENOENT);
     let (file, at) = (there.join("file"), seen.join("file"));

@@ -20,6 +20,7 @@ mod locks;
 mod merged;
 mod merged_changing;
 mod merged_directories;
+mod merged_leases;
 mod merged_making;
 mod merged_saving;
 mod module;
@@ -109,6 +110,7 @@ pub fn groups() -> Vec<Group> {
         merged_changing::GROUP,
         merged_directories::GROUP,
         merged_saving::GROUP,
+        merged_leases::GROUP,
         names::GROUP,
         names::changes::GROUP,
         policy::GROUP,
