@@ -111,6 +111,9 @@ pub(crate) struct Mount {
     /// Its inodes; only while it is mounted.
     #[pin]
     pub(crate) inodes: SpinLock<Option<fs::inode::Inodes<Hmdfs>>>,
+    /// Files that were fetched ahead.
+    #[pin]
+    pub(crate) ahead: remote::ahead::Batches,
     /// Which merged directories are made of which directories.
     pub(crate) dependents: Arc<merge::Dependents>,
     options: Options,
@@ -229,6 +232,7 @@ impl fs::FileSystem for Hmdfs {
                 leftovers <- Leftovers::new(),
                 watch <- new_mutex!(None, "hmdfs::Mount::watch"),
                 inodes <- new_spinlock!(None, "hmdfs::Mount::inodes"),
+                ahead <- remote::ahead::Batches::new(),
                 dependents: merge::Dependents::new()?,
                 mounted_at: fs::inode::current_time(),
                 made: Instant::now(),

@@ -10,6 +10,7 @@
 //! netfs library -> `write::issue_write` -> `peer::Peer::call`, which sends them -> the peer ->
 //! `write::WriteCompletion::complete`.
 
+pub(crate) mod ahead;
 pub(crate) mod compound;
 pub(crate) mod directory;
 pub(crate) mod entries;

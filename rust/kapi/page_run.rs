@@ -51,6 +51,16 @@ impl PageRun {
         self.length == 0
     }
 
+    /// Puts the bytes of another run behind those of this one.
+    pub fn append(&mut self, other: Self) -> Result {
+        self.bvecs.reserve(other.bvecs.len(), GFP_KERNEL)?;
+        for bvec in &other.bvecs {
+            // SAFETY: The other run holds the folio of each of its elements.
+            unsafe { self.push(bvec.bv_page, bvec.bv_offset, bvec.bv_len, GFP_KERNEL)? };
+        }
+        Ok(())
+    }
+
     /// The pieces, for `iov_iter_bvec`.
     pub(crate) fn bio_vecs(&self) -> &[bindings::bio_vec] {
         &self.bvecs

@@ -16,6 +16,7 @@
     )
 )]
 
+pub mod ahead;
 pub mod calls;
 pub mod change;
 pub mod content;

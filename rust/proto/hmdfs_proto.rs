@@ -46,7 +46,7 @@ pub use lock::{
 };
 pub use name::{AttributeName, Name, Target};
 pub use operation::Operation;
-pub use outcome::{Outcome, Written};
+pub use outcome::{Fetched, Outcome, Written};
 pub use recall::{Lease, OpenFiles, Recall};
 
 /// The oldest version of the protocol that this code speaks.

@@ -214,6 +214,14 @@ pub enum Operation<'a> {
         /// has a default access control list.
         mode: (u16, u16),
     },
+    /// All of a regular file, if it has few bytes and may be opened to be read, with its attributes and
+    /// a lease. Not being able to is no failure. The current file stays what it is.
+    Fetch {
+        /// The file.
+        file: Handle,
+        /// Most bytes; at most [`MAX_DATA`].
+        limit: u32,
+    },
     /// One that this version does not know; its outcome is
     /// [`crate::Status::EOPNOTSUPP`].
     Other(u8),
@@ -278,6 +286,7 @@ impl<'a> Operation<'a> {
             Operation::Value(_) => 38,
             Operation::Closed => 39,
             Operation::MakeUnnamed { .. } => 40,
+            Operation::Fetch { .. } => 41,
             Operation::Other(code) => *code,
         }
     }
@@ -307,6 +316,7 @@ impl<'a> Operation<'a> {
             Operation::Walk(_) | Operation::GetExtended(_) | Operation::RemoveExtended(_) => NAME,
             Operation::Open { .. } => 1,
             Operation::ReadWhole { .. } | Operation::MakeUnnamed { .. } => 4,
+            Operation::Fetch { .. } => HANDLE + 4,
             Operation::Sync { .. } => 5,
             Operation::Locking(locking) => locking.size(),
             Operation::Value(bytes) => bytes.len(),
@@ -486,6 +496,10 @@ impl<'a> Operation<'a> {
             40 => Operation::MakeUnnamed {
                 mode: (from.u16()?, from.u16()?),
             },
+            41 => match (Handle::decode(from)?, from.u32()?) {
+                (file, limit @ 0..=MAX_DATA) => Operation::Fetch { file, limit },
+                _ => return Err(Error::TooLong),
+            },
             other => return Ok(Operation::Other(other)),
         };
         decoder.finish()?;
@@ -590,6 +604,10 @@ impl<'a> Operation<'a> {
                 encoder.flag(*open)
             }
             Operation::ReadWhole { limit } => encoder.u32(*limit),
+            Operation::Fetch { file, limit } => {
+                file.encode(encoder)?;
+                encoder.u32(*limit)
+            }
             Operation::Locking(locking) => locking.encode(encoder),
             Operation::Value(bytes) => encoder.bytes(bytes),
             Operation::SetAttributes(set) => set.encode(encoder),

@@ -24,6 +24,17 @@ pub struct Written {
     pub errors: u32,
 }
 
+/// A file that was fetched as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// Whether there is a lease on it.
+    pub lease: Lease,
+    /// Its attributes, from before it was read.
+    pub attributes: Attributes,
+    /// So many bytes of data are its content.
+    pub length: u32,
+}
+
 /// What a successful operation gave.
 #[derive(Clone, Debug)]
 pub enum Outcome<'a> {
@@ -75,6 +86,8 @@ pub enum Outcome<'a> {
     Conflict(Option<Conflict>),
     /// Of `Lease`.
     Lease(Lease),
+    /// Of `Fetch`; `None` when the file cannot be had in this way.
+    Fetched(Option<Fetched>),
 }
 
 impl<'a> Outcome<'a> {
@@ -121,6 +134,15 @@ impl<'a> Outcome<'a> {
                 }
                 Outcome::Names(names)
             }
+            41 => Outcome::Fetched(if decoder.flag()? {
+                Some(Fetched {
+                    lease: Lease::decode(&mut decoder)?,
+                    attributes: Attributes::decode(&mut decoder)?,
+                    length: decoder.u32()?,
+                })
+            } else {
+                None
+            }),
             33 | 36 => Outcome::Locked(decoder.flag()?),
             35 => Outcome::Conflict(Conflict::decode(&mut decoder)?),
             _ => return Err(Error::Unknown),
@@ -154,6 +176,15 @@ impl<'a> Outcome<'a> {
             Outcome::Synced(errors) => encoder.u32(*errors),
             Outcome::Created(created) => encoder.flag(*created),
             Outcome::Lease(lease) => encoder.u8(*lease as u8),
+            Outcome::Fetched(fetched) => {
+                encoder.flag(fetched.is_some())?;
+                let Some(fetched) = fetched else {
+                    return Ok(());
+                };
+                encoder.u8(fetched.lease as u8)?;
+                fetched.attributes.encode(encoder)?;
+                encoder.u32(fetched.length)
+            }
             Outcome::Change(number) | Outcome::Copied(number) | Outcome::Position(number) => {
                 encoder.u64(*number)
             }

@@ -10,8 +10,8 @@ use hmdfs_kapi::{
 };
 use hmdfs_model::security::Access;
 use hmdfs_proto::{
-    self as proto, Attributes, Entry, FileSystem, Handle, Lease, Locking, Operation, Outcome,
-    ReplyWriter, RequestReader, Status, Target,
+    self as proto, Attributes, Entry, Fetched, FileSystem, Handle, Lease, Locking, Operation,
+    Outcome, ReplyWriter, RequestReader, Status, Target,
 };
 use kernel::{
     error::code::EOVERFLOW,
@@ -195,7 +195,9 @@ fn plan(body: &[u8], input: usize) -> proto::Result<Plan> {
             }
             Operation::Once { slot, sequence } => once = Some((slot, sequence)),
             // Their data are not kept.
-            Operation::Read { .. } | Operation::ReadWhole { .. } if once.is_some() => {
+            Operation::Read { .. } | Operation::ReadWhole { .. } | Operation::Fetch { .. }
+                if once.is_some() =>
+            {
                 return Err(proto::Error::Misplaced);
             }
             _ => {}
@@ -247,6 +249,7 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             Operation::GetHandle => Handle::MAX_SIZE,
             Operation::GetAttributes => Attributes::SIZE,
             Operation::Read { .. } | Operation::ReadWhole { .. } => 5,
+            Operation::Fetch { .. } => 1 + 1 + Attributes::SIZE + 4,
             Operation::ReadLink => proto::MAX_SYMLINK,
             Operation::ReadDirectory { limit, .. } => 1 + listing_size(*limit),
             Operation::StatFileSystem => FileSystem::SIZE,
@@ -370,6 +373,13 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             }
             Operation::Read { offset, length } => self.read(*offset, *length)?,
             Operation::ReadWhole { limit } => self.read_whole(*limit)?,
+            Operation::Fetch { file, limit } => {
+                let before = self.current.take();
+                let fetched = self.fetch(file, *limit);
+                self.current = before;
+                // Whoever wants to know why asks for it by itself.
+                Outcome::Fetched(fetched.unwrap_or(None))
+            }
             Operation::ReadLink => return self.read_link(operation, writer),
             Operation::Lease => Outcome::Lease(self.lease()?),
             Operation::ReadDirectory {
@@ -583,7 +593,64 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         self.read(0, limit)
     }
 
+    /// Gives all of a small file, and a lease on it.
+    fn fetch(&mut self, handle: &Handle, limit: u32) -> Result<Option<Fetched>> {
+        let found = self.find(handle)?;
+        self.current = Some(found);
+        let lease = self.lease()?;
+        let (client, export) = (self.client, self.export);
+        let current = self.current()?;
+        write::check_regular(current)?;
+        // That it is opened under the lease is not said, so this is for all times that it is.
+        access::check_open(export, client, &current.path, Mask::Read)?;
+        let attributes = attributes::attributes(&self.current()?.path.getattr()?);
+        if attributes.size > u64::from(limit.min(self.data_left())) {
+            return Ok(None);
+        }
+        let (data, end_of_file) = self.read_data(0, limit)?;
+        if !end_of_file {
+            return Ok(None);
+        }
+        let length = u32::try_from(data.len())?;
+        self.add_data(data)?;
+        Ok(Some(Fetched {
+            lease,
+            attributes,
+            length,
+        }))
+    }
+
+    /// How many bytes of data the reply has room for.
+    fn data_left(&self) -> u32 {
+        let taken = self.data.as_ref().map_or(0, PageRun::len);
+        // CAST: A reply has no more than `MAX_DATA`.
+        proto::MAX_DATA.saturating_sub(taken as u32)
+    }
+
+    /// Puts more data behind those that the reply has; all or none.
+    fn add_data(&mut self, data: PageRun) -> Result {
+        match &mut self.data {
+            Some(before) => before.append(data),
+            none => {
+                *none = Some(data);
+                Ok(())
+            }
+        }
+    }
+
     fn read(&mut self, offset: u64, length: u32) -> Result<Outcome<'static>> {
+        let (data, end_of_file) = self.read_data(offset, length)?;
+        let length = u32::try_from(data.len())?;
+        self.add_data(data)?;
+        Ok(Outcome::Read {
+            length,
+            end_of_file,
+        })
+    }
+
+    /// Data of the current file, as far as the reply has room for them, and whether they reach its end.
+    fn read_data(&mut self, offset: u64, length: u32) -> Result<(PageRun, bool)> {
+        let length = length.min(self.data_left());
         let (client, export) = (self.client, self.export);
         let current = self.current()?;
         write::check_regular(current)?;
@@ -592,11 +659,8 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         let data = file.splice_read(offset, usize::try_from(length)?)?;
         let read = u32::try_from(data.len())?;
         let reached = offset.saturating_add(read.into());
-        self.data = Some(data);
-        Ok(Outcome::Read {
-            length: read,
-            end_of_file: (length != 0 && read == 0) || reached >= file.size(),
-        })
+        let end_of_file = (length != 0 && read == 0) || reached >= file.size();
+        Ok((data, end_of_file))
     }
 
     fn read_link(&mut self, operation: &Operation<'_>, writer: &mut ReplyWriter<'_>) -> Result {

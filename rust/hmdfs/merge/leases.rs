@@ -109,7 +109,7 @@ impl Dependents {
             inodes.with_note(
                 key.hash(),
                 |found| *found == key,
-                |note| note.store(0, Relaxed),
+                |note, _| note.store(0, Relaxed),
             );
             place = at.move_next();
         }

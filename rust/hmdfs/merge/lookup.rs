@@ -380,7 +380,7 @@ impl Other {
     /// If it is known that there is no such name: for how long.
     fn lacks(&self, name: &[u8]) -> Option<Validity> {
         let entries = self.entries.as_ref()?;
-        (!entries.may_have(name)).then_some(entries.names)
+        (!entries.has(name)).then_some(entries.names)
     }
 
     /// What the device has of `name`, and for how long that is right.

@@ -4,7 +4,7 @@
 
 use hmdfs_kapi::errno::EPROTO;
 use hmdfs_proto::{
-    Attributes, Conflict, FileSystem, Handle, Lease, Operation, Outcome, ReplyReader,
+    Attributes, Conflict, Fetched, FileSystem, Handle, Lease, Operation, Outcome, ReplyReader,
     RequestWriter, Written,
 };
 use kernel::prelude::*;
@@ -271,6 +271,14 @@ impl<'a> Outcomes<'a> {
             return Err(EPROTO.into());
         }
         Ok(end_of_file)
+    }
+
+    /// A file that was fetched.
+    pub(crate) fn fetched(&mut self) -> Result<Option<Fetched>> {
+        match self.next()? {
+            Outcome::Fetched(fetched) => Ok(fetched),
+            _ => Err(EPROTO.into()),
+        }
     }
 
     /// Space and file counts.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Listings that are kept as long as there is a lease on the directory, so that listing
-//! it again costs nothing.
+//! it again costs nothing, nor does looking for what is not in it.
 
 use core::mem::size_of_val;
 
 use hmdfs_kapi::{fs::directory::EntryType, sort::sort_by};
+use hmdfs_model::ahead::{Order, Places};
 use hmdfs_proto::Entry;
 use kernel::{
     prelude::*,
@@ -39,8 +40,10 @@ pub(crate) struct Entries {
     /// Number of the question that its first part answers.
     pub(super) number: u64,
     bytes: KVVec<u8>,
-    /// Hashes of all names, sorted.
-    hashes: KVVec<u32>,
+    /// Where each entry is.
+    places: KVVec<u32>,
+    /// Which entries these are, sorted by name.
+    sorted: KVVec<u32>,
 }
 
 /// An entry that was kept.
@@ -59,33 +62,36 @@ pub(crate) fn type_of(entry: &Entry<'_>) -> EntryType {
     }
 }
 
-/// FNV-1a. Names that have the same by chance, or because somebody wants it, cost round trips.
-fn hash(name: &[u8]) -> u32 {
-    name.iter().fold(0x811c_9dc5, |hash, &byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
-}
-
 impl Entries {
     /// The entry at this place, and the place of the one after it.
     pub(crate) fn get(&self, place: usize) -> Option<(Kept<'_>, usize)> {
-        let rest = self.bytes.get(place..)?;
-        let (next, rest) = rest.split_first_chunk()?;
-        let (ino, rest) = rest.split_first_chunk()?;
-        let (&[file_type, length], rest) = rest.split_first_chunk()?;
-        let length = usize::from(length);
-        let entry = Kept {
-            next: u64::from_le_bytes(*next),
-            ino: u64::from_le_bytes(*ino),
-            file_type,
-            name: rest.get(..length)?,
-        };
-        Some((entry, place.saturating_add(HEADER).saturating_add(length)))
+        kept(&self.bytes, place)
     }
 
-    /// Whether there may be an entry of this name; false when there certainly is none.
-    pub(crate) fn may_have(&self, name: &[u8]) -> bool {
-        self.hashes.binary_search(&hash(name)).is_ok()
+    /// Whether there is an entry of this name.
+    pub(crate) fn has(&self, name: &[u8]) -> bool {
+        self.places_of(name).is_some()
+    }
+
+    /// The places of an entry of this name among all of them.
+    pub(super) fn places_of(&self, name: &[u8]) -> Option<Places> {
+        let compare = |&entry: &u32| name_of(&self.bytes, &self.places, entry).cmp(name);
+        let place = self.sorted.binary_search_by(compare).ok()?;
+        Some(Places {
+            listing: *self.sorted.get(place)?,
+            name: u32::try_from(place).ok()?,
+        })
+    }
+
+    /// The entry that has this place in this order.
+    pub(super) fn at(&self, order: Order, place: u32) -> Option<Kept<'_>> {
+        // CAST: `usize` has at least 32 bits here.
+        let entry = match order {
+            Order::Listing => place,
+            Order::Name => *self.sorted.get(place as usize)?,
+        };
+        let place = *self.places.get(entry as usize)?;
+        Some(self.get(place as usize)?.0)
     }
 
     /// Where the entries are after which the listing goes on with `cookie`.
@@ -100,14 +106,39 @@ impl Entries {
     }
 }
 
+/// The name of an entry; none of one that is not there.
+fn name_of<'a>(bytes: &'a [u8], places: &[u32], entry: u32) -> &'a [u8] {
+    // CAST: `usize` has at least 32 bits here.
+    let place = places.get(entry as usize).map(|&place| place as usize);
+    let kept = place.and_then(|place| kept(bytes, place));
+    kept.map_or(&[], |(kept, _)| kept.name)
+}
+
+/// The entry at this place, and the place of the one after it.
+fn kept(bytes: &[u8], place: usize) -> Option<(Kept<'_>, usize)> {
+    let rest = bytes.get(place..)?;
+    let (next, rest) = rest.split_first_chunk()?;
+    let (ino, rest) = rest.split_first_chunk()?;
+    let (&[file_type, length], rest) = rest.split_first_chunk()?;
+    let length = usize::from(length);
+    let entry = Kept {
+        next: u64::from_le_bytes(*next),
+        ino: u64::from_le_bytes(*ino),
+        file_type,
+        name: rest.get(..length)?,
+    };
+    Some((entry, place.saturating_add(HEADER).saturating_add(length)))
+}
+
 /// Bytes that a listing takes.
-fn size(bytes: &[u8], hashes: &[u32]) -> usize {
-    bytes.len().saturating_add(size_of_val(hashes))
+fn size(bytes: &[u8], places: &[u32]) -> usize {
+    let indices = size_of_val(places).saturating_mul(2);
+    bytes.len().saturating_add(indices)
 }
 
 impl Drop for Entries {
     fn drop(&mut self) {
-        KEPT.fetch_sub(size(&self.bytes, &self.hashes), Relaxed);
+        KEPT.fetch_sub(size(&self.bytes, &self.places), Relaxed);
     }
 }
 
@@ -116,7 +147,7 @@ pub(crate) struct Builder {
     names: Validity,
     number: u64,
     bytes: KVVec<u8>,
-    hashes: KVVec<u32>,
+    places: KVVec<u32>,
     /// Where the next part begins.
     next: u64,
 }
@@ -128,7 +159,7 @@ impl Builder {
             names,
             number: question.number,
             bytes: KVVec::new(),
-            hashes: KVVec::new(),
+            places: KVVec::new(),
             next: 0,
         }
     }
@@ -154,6 +185,8 @@ impl Builder {
             return Err(EINVAL);
         }
         let length = u8::try_from(name.len())?;
+        self.places
+            .push(u32::try_from(self.bytes.len())?, GFP_KERNEL)?;
         for part in [
             entry.next.to_le_bytes().as_slice(),
             &entry.ino.to_le_bytes(),
@@ -162,20 +195,25 @@ impl Builder {
         ] {
             self.bytes.extend_from_slice(part, GFP_KERNEL)?;
         }
-        self.hashes.push(hash(name), GFP_KERNEL)?;
         self.next = entry.next;
         Ok(())
     }
 
     /// All of it, when there is nothing more.
-    pub(crate) fn finish(mut self) -> Result<Arc<Entries>> {
-        sort_by(&mut self.hashes, u32::cmp);
-        let length = size(&self.bytes, &self.hashes);
+    pub(crate) fn finish(self) -> Result<Arc<Entries>> {
+        let mut sorted = KVVec::with_capacity(self.places.len(), GFP_KERNEL)?;
+        for entry in 0..u32::try_from(self.places.len())? {
+            sorted.push(entry, GFP_KERNEL)?;
+        }
+        let name = |entry| name_of(&self.bytes, &self.places, entry);
+        sort_by(&mut sorted, |&one, &other| name(one).cmp(name(other)));
+        let length = size(&self.bytes, &self.places);
         let entries = Entries {
             names: self.names,
             number: self.number,
             bytes: self.bytes,
-            hashes: self.hashes,
+            places: self.places,
+            sorted,
         };
         // Taken back when the entries are dropped.
         if KEPT.fetch_add(length, Relaxed).saturating_add(length) > MOST_IN_ALL {

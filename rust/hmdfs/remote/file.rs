@@ -11,10 +11,11 @@ use hmdfs_kapi::{
     netfs::{CopyRange, Operations, ReadSubrequest, WriteSubrequest},
     vfs::Allocation,
 };
-use hmdfs_proto::{Lease, Name, Operation, MAX_DATA};
+use hmdfs_proto::{Fetched, Lease, Name, Operation, MAX_DATA};
 use kernel::prelude::*;
 
 use super::{
+    ahead::{self, Plan},
     compound::{self, Outcomes},
     inode::{self, of, Beginning, Locking, Node},
     leases, lock,
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     link::{Completion, Destination, Reply},
     mount::{Hmdfs, Question},
-    node::{Inode, Node as AnyNode},
+    node::{Inode, InodeRef, Node as AnyNode},
     validity::Validity,
 };
 
@@ -80,11 +81,20 @@ impl Operations<Hmdfs> for FileOps {
                     Operation::Lease,
                     Operation::Walk(name),
                 ];
-                open_as(inode, node, question, &path, access)?
+                let dir = if is_wanted(inode, node, &access) {
+                    inode::find(inode.super_block(), node.peer(), &directory)
+                } else {
+                    None
+                };
+                let ahead = dir.and_then(|dir| {
+                    let plan = ahead::plan(&mount, &dir, &parent, name.as_bytes())?;
+                    Some((dir, plan))
+                });
+                open_as(inode, node, question, &path, access, ahead)?
             }
             _ => {
                 let path = [Operation::File(node.handle())];
-                open_as(inode, node, question, &path, access)?
+                open_as(inode, node, question, &path, access, None)?
             }
         };
         // In a merged directory, other devices count too, and they were not asked.
@@ -145,22 +155,29 @@ impl Operations<Hmdfs> for FileOps {
     }
 }
 
+/// Whether a file that is opened will be read in a moment, so that it should come along: a small one of
+/// which the cache has no page.
+fn is_wanted(inode: &Inode, node: &Node, access: &Operation<'_>) -> bool {
+    matches!(access, Operation::Open { read: true, .. })
+        && !inode.has_pages()
+        && node.is_read()
+        && inode.size() != 0
+        && inode.size() <= BEGINNING.into()
+}
+
 /// Opens the file that `path` leads to, which must be the one of `inode`; EOPENSTALE when it is
-/// another one, or none. Gives the lease on the directory.
+/// another one, or none. Gives the lease on the directory. Other files of the directory may come along.
 fn open_as(
     inode: &Inode,
     node: &Node,
     question: Question,
     path: &[Operation<'_>],
     access: Operation<'_>,
+    ahead: Option<(InodeRef, Plan)>,
 ) -> Result<Lease> {
-    // What the cache has no page of will be read in a moment; a small file comes along.
-    let wanted = matches!(access, Operation::Open { read: true, .. })
-        && !inode.has_pages()
-        && node.is_read()
-        && inode.size() != 0
-        && inode.size() <= BEGINNING.into();
-    let mut operations = KVec::with_capacity(8, GFP_KERNEL)?;
+    let wanted = is_wanted(inode, node, &access);
+    let count = ahead.as_ref().map_or(0, |(_, plan)| plan.len());
+    let mut operations = KVec::with_capacity(count.saturating_add(8), GFP_KERNEL)?;
     operations.extend_from_slice(path, GFP_KERNEL)?;
     operations.extend_from_slice(
         &[
@@ -171,6 +188,9 @@ fn open_as(
         ],
         GFP_KERNEL,
     )?;
+    for operation in ahead.iter().flat_map(|(_, plan)| plan.operations()) {
+        operations.push(operation, GFP_KERNEL)?;
+    }
     if wanted {
         operations.push(
             Operation::Read {
@@ -180,7 +200,14 @@ fn open_as(
             GFP_KERNEL,
         )?;
     }
-    let reply = compound::call(node.peer(), &operations, if wanted { BEGINNING } else { 0 })?;
+    let limit = match (count, wanted) {
+        (0, false) => 0,
+        (0, true) => BEGINNING,
+        // They may have grown; there are never more.
+        _ => MAX_DATA,
+    };
+    let mut reply = compound::call(node.peer(), &operations, limit)?;
+    let mut data = core::mem::take(&mut reply.data);
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     let mut lease = Lease::None;
     for step in path {
@@ -201,17 +228,55 @@ fn open_as(
     }
     let (told, attributes) = outcomes.told(inode, node, question)?;
     outcomes.done()?;
+    let fetched = fetched(&mut outcomes, count, &data)?;
     let beginning = if wanted {
-        let end_of_file = outcomes.read_all(&reply)?;
-        Some(Beginning::new(question, reply.data, end_of_file))
+        let (length, end_of_file) = outcomes.read()?;
+        let taken = fetched.iter().map(|(_, data)| data.len()).sum::<usize>();
+        if data.len().checked_sub(taken) != usize::try_from(length).ok() {
+            return Err(EPROTO.into());
+        }
+        if taken != 0 {
+            let mut rest = KVVec::with_capacity(data.len().saturating_sub(taken), GFP_KERNEL)?;
+            rest.extend_from_slice(data.get(taken..).ok_or(EPROTO)?, GFP_KERNEL)?;
+            data = rest;
+        }
+        let own = ahead.as_ref().map(|(_, plan)| plan.own.clone());
+        Some(Beginning::new(question, data, end_of_file).noted(own))
     } else {
         None
     };
+    if let Some((dir, plan)) = ahead.filter(|_| !fetched.is_empty()) {
+        let mount = inode.super_block().data();
+        plan.take(&mount, &dir, question, fetched);
+    }
     inode::take(inode, node, told, &attributes, beginning, Locking::Wait)?;
     if matches!(access, Operation::Open { read: true, .. }) {
         node.set_readable(told.validity);
     }
     Ok(lease)
+}
+
+/// The next `count` outcomes: files that were fetched, and the data of each, which are the first ones of
+/// `data`.
+fn fetched(
+    outcomes: &mut Outcomes<'_>,
+    count: usize,
+    data: &[u8],
+) -> Result<KVec<(Option<Fetched>, KVVec<u8>)>> {
+    let mut all = KVec::with_capacity(count, GFP_KERNEL)?;
+    let mut rest = data;
+    for _ in 0..count {
+        let fetched = outcomes.fetched()?;
+        let length = fetched.map_or(0, |fetched| fetched.length);
+        let (its, others) = rest
+            .split_at_checked(usize::try_from(length)?)
+            .ok_or(EPROTO)?;
+        rest = others;
+        let mut copy = KVVec::with_capacity(its.len(), GFP_KERNEL)?;
+        copy.extend_from_slice(its, GFP_KERNEL)?;
+        all.push((fetched, copy), GFP_KERNEL)?;
+    }
+    Ok(all)
 }
 
 /// Reads from what came with the opening, or else from the owner.

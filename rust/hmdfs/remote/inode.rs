@@ -22,6 +22,7 @@ use kernel::{
 };
 
 use super::{
+    ahead::Batch,
     compound::{self, Outcomes},
     directory::{Child, DirectoryOps},
     file::FileOps,
@@ -116,6 +117,8 @@ pub(super) struct Beginning {
     number: u64,
     /// Whether anybody read it.
     used: bool,
+    /// What it came with, if that is to know when it is used.
+    batch: Option<Arc<Batch>>,
 }
 
 impl Beginning {
@@ -126,7 +129,21 @@ impl Beginning {
             end_of_file,
             number: question.number,
             used: false,
+            batch: None,
         }
+    }
+
+    /// All of a file that was fetched ahead, with others.
+    pub(super) fn ahead(question: Question, data: KVVec<u8>, batch: Arc<Batch>) -> Self {
+        Self {
+            batch: Some(batch),
+            ..Self::new(question, data, true)
+        }
+    }
+
+    /// The same, of which `batch` is to know when it is used.
+    pub(super) fn noted(self, batch: Option<Arc<Batch>>) -> Self {
+        Self { batch, ..self }
     }
 }
 
@@ -269,8 +286,23 @@ impl Node {
             return None;
         }
         let result = use_it(beginning);
-        beginning.used |= result.is_some();
+        if result.is_some() && !beginning.used {
+            beginning.used = true;
+            beginning.batch.iter().for_each(|batch| batch.note_use());
+        }
         result
+    }
+
+    /// Gives up the file if it came with `batch` and nobody has read it.
+    pub(super) fn forget_ahead(&self, batch: &Arc<Batch>) {
+        let mut beginning = self.state.beginning.lock();
+        let is_unused = |kept: &Beginning| {
+            let its = kept.batch.as_ref();
+            !kept.used && its.is_some_and(|its| Arc::ptr_eq(its, batch))
+        };
+        if beginning.as_ref().is_some_and(is_unused) {
+            *beginning = None;
+        }
     }
 
     /// Gives up the beginning of the file, which was closed. When nobody had read it, it is not
@@ -290,6 +322,12 @@ impl Node {
     pub(super) fn set_read(&self, read: bool) {
         self.state.unread.store((!read).into(), Relaxed);
     }
+}
+
+/// The inode of a peer's file, if it is in memory. May sleep.
+pub(super) fn find(sb: &SuperBlock<Hmdfs>, peer: &Peer, handle: &Handle) -> Option<InodeRef> {
+    let key = Key::Remote(peer.serial(), handle.identity());
+    sb.ilookup5(key.hash(), |found| *found == key)
 }
 
 /// Finds or makes the inode of a peer's file, and takes over the attributes. May sleep.

@@ -30,6 +30,7 @@ use kernel::{
 };
 
 use super::{
+    ahead::Ahead,
     entries::Entries,
     inode::{of, Node},
     opens,
@@ -99,6 +100,9 @@ pub(super) struct Leased {
     /// All names of a directory.
     #[pin]
     entries: SpinLock<Option<Arc<Entries>>>,
+    /// What was opened in a directory.
+    #[pin]
+    ahead: SpinLock<Ahead>,
 }
 
 impl Leased {
@@ -107,7 +111,13 @@ impl Leased {
             readable: Atomic::new(0),
             bare: Atomic::new(0),
             entries <- new_spinlock!(None, "hmdfs::remote::Entries"),
+            ahead <- new_spinlock!(Ahead::new(), "hmdfs::remote::Ahead"),
         })
+    }
+
+    /// What was opened in a directory. Held for moments.
+    pub(super) fn ahead(&self) -> &SpinLock<Ahead> {
+        &self.ahead
     }
 }
 
@@ -157,7 +167,7 @@ impl Node {
     /// If it is known that there is no such name in the directory, which is `inode`: for how long.
     pub(super) fn lacks(&self, mount: &Mount, inode: &Inode, name: Name<'_>) -> Option<Validity> {
         let entries = self.entries(mount, inode)?;
-        (!entries.may_have(name.as_bytes())).then_some(entries.names)
+        (!entries.has(name.as_bytes())).then_some(entries.names)
     }
 
     /// Keeps the names of the directory.

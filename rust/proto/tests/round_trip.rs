@@ -6,10 +6,10 @@ mod common;
 
 use common::*;
 use hmdfs_proto::{
-    AttributeName, Decoder, Encoder, Entry, Error, Handle, Header, Hello, LockClass, LockKind,
-    LockOwner, LockRange, Locking, Name, OpenFiles, Operation, Outcome, Recall, ReplyReader,
-    ReplyWriter, RequestReader, RequestWriter, SetMode, Status, Target, TestLock, Written,
-    MAX_OPERATIONS, MAX_SYMLINK,
+    AttributeName, Decoder, Encoder, Entry, Error, Fetched, Handle, Header, Hello, LockClass,
+    LockKind, LockOwner, LockRange, Locking, Name, OpenFiles, Operation, Outcome, Recall,
+    ReplyReader, ReplyWriter, RequestReader, RequestWriter, SetMode, Status, Target, TestLock,
+    Written, MAX_OPERATIONS, MAX_SYMLINK,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -182,6 +182,13 @@ proptest! {
             &seek,
             &Outcome::Position(length.into()),
             |outcome| matches!(outcome, Outcome::Position(read) if read == length.into()),
+        ));
+        let fetched = end.then_some(Fetched { lease, attributes, length });
+        let fetch = Operation::Fetch { file: handle, limit: 0 };
+        prop_assert!(round_trip(
+            &fetch,
+            &Outcome::Fetched(fetched),
+            |outcome| matches!(outcome, Outcome::Fetched(read) if read == fetched),
         ));
         prop_assert!(round_trip(
             &Operation::Lease,

@@ -279,6 +279,7 @@ fn plain_operations() -> impl Strategy<Value = Operation<'static>> {
         Just(Operation::ListExtended),
         Just(Operation::SyncFileSystem),
         Just(Operation::Lease),
+        (handles(), 0..=MAX_DATA).prop_map(|(file, limit)| Operation::Fetch { file, limit }),
         (200..=u8::MAX).prop_map(Operation::Other),
     ]
 }
