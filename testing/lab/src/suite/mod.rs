@@ -10,6 +10,7 @@ mod broken;
 mod coherence;
 mod control;
 mod exercise;
+mod fetching;
 mod honesty;
 mod hostile;
 mod interface;
@@ -98,6 +99,8 @@ pub fn groups() -> Vec<Group> {
         leases::GROUP,
         leases::HOSTILE,
         round_trips::GROUP,
+        fetching::GROUP,
+        fetching::HOSTILE,
         writing::GROUP,
         unlinked::GROUP,
         unlinked::EXT4,
