@@ -50,8 +50,15 @@ pub trait Operations<F: FileSystem>: 'static {
     /// reclaim may wait for this: allocations are made as with `GFP_NOFS`.
     fn issue_write(write: WriteSubrequest<F>);
 
+    /// What is known of an `fsync` while it is under way.
+    type Syncing;
+
+    /// What was written is about to be written back, and [`Operations::fsync`] to be called. Must not
+    /// sleep.
+    fn begin_fsync(inode: &Inode<F>, data_only: bool) -> Self::Syncing;
+
     /// Waits until what was written is on stable storage. No lock is held; may sleep.
-    fn fsync(inode: &Inode<F>, data_only: bool) -> Result;
+    fn fsync(inode: &Inode<F>, syncing: Self::Syncing) -> Result;
 
     /// Allocates or frees space, and takes over the attributes that the file has then. The inode
     /// is locked, and what was written is with the owner; pages of the range are dropped

@@ -20,7 +20,8 @@ use super::{
     inode::{self, of, Beginning, Locking, Node},
     leases, lock,
     opens::Open,
-    space, write,
+    space,
+    write::{self, Syncing},
 };
 use crate::{
     link::{Completion, Destination, Reply},
@@ -116,8 +117,14 @@ impl Operations<Hmdfs> for FileOps {
         write::issue_write(write);
     }
 
-    fn fsync(inode: &Inode, data_only: bool) -> Result {
-        write::fsync(inode, data_only)
+    type Syncing = Syncing;
+
+    fn begin_fsync(inode: &Inode, data_only: bool) -> Syncing {
+        Syncing::begin(inode, data_only)
+    }
+
+    fn fsync(inode: &Inode, syncing: Syncing) -> Result {
+        write::fsync(inode, &syncing)
     }
 
     fn fallocate(

@@ -95,6 +95,10 @@ struct Own {
     latest: Option<(Question, Attributes)>,
     /// What may not be on the owner's stable storage.
     unsynced: Option<Unsynced>,
+    /// How many are waiting for it to be there.
+    syncing: u32,
+    /// Number of the question with the answer to which everything was there last.
+    synced: u64,
 }
 
 /// Data that this device has written since they were last brought to stable storage.
@@ -247,6 +251,40 @@ impl Node {
         self.state.content.lock().unsynced
     }
 
+    /// Somebody waits until the file is on the owner's stable storage. Does not sleep.
+    pub(super) fn begin_sync(&self) {
+        let mut written = self.state.content.lock();
+        written.syncing = written.syncing.saturating_add(1);
+    }
+
+    /// The counterpart of [`Self::begin_sync`].
+    pub(super) fn end_sync(&self) {
+        let mut written = self.state.content.lock();
+        written.syncing = written.syncing.saturating_sub(1);
+    }
+
+    /// Whether somebody waits for that.
+    pub(super) fn is_syncing(&self) -> bool {
+        self.state.content.lock().syncing != 0
+    }
+
+    /// A write that was begun with `question` was brought there together with all that the owner had of
+    /// the file before, without an error. Does not sleep.
+    pub(super) fn synced_with_write(&self, question: Question) {
+        let mut written = self.state.content.lock();
+        // Of others it is not known whether they came before.
+        if written.unsynced.is_some_and(|unsynced| unsynced.count == 1) {
+            written.unsynced = None;
+            written.synced = question.number;
+        }
+    }
+
+    /// Whether all of the file has been brought there since the question `begun` was asked.
+    pub(super) fn is_synced_since(&self, begun: u64) -> bool {
+        let written = self.state.content.lock();
+        written.unsynced.is_none() && written.synced > begun
+    }
+
     /// What was `unsynced` has been brought there, or is known to be lost. `errors` marks what was
     /// told of errors.
     pub(super) fn synced(&self, unsynced: Option<Unsynced>, errors: Option<u32>) {
@@ -355,6 +393,8 @@ pub(crate) fn iget(sb: &SuperBlock<Hmdfs>, peer: &Arc<Peer>, child: &Child) -> R
                         number: 0,
                         latest: None,
                         unsynced: None,
+                        syncing: 0,
+                        synced: 0,
                     },
                     "hmdfs::remote::Written"
                 ),

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     link::{Completion, Destination, Reply},
     mount::{Hmdfs, Mount, Question},
-    node::Inode,
+    node::{Inode, InodeRef},
 };
 
 /// Sends a part of a file. The attributes that the file has then come back in the same round
@@ -33,19 +33,24 @@ pub(super) fn issue_write(write: WriteSubrequest<Hmdfs>) {
         // library sees to the rest.
         let data = write.data(MAX_DATA)?;
         let length = u32::try_from(data.len())?;
-        let operations = operations(node, write.offset(), length);
+        // The whole file, while somebody waits for it to be stored: that is done in the same round
+        // trip.
+        let is_whole = write.offset() == 0 && u64::from(length) == inode.size();
+        let sync = node.is_syncing() && is_whole;
+        let operations = operations(node, write.offset(), length, sync)?;
         let question = inode.super_block().data().ask();
         let mut request = compound::request(&operations, 0)?;
         request.data = Some(data);
-        Ok::<_, Error>((node.peer().clone(), question, length, request))
+        Ok::<_, Error>((node.peer().clone(), question, (length, sync), request))
     })();
-    let (peer, question, length, request) = match begun {
+    let (peer, question, (length, sync), request) = match begun {
         Ok(begun) => begun,
         Err(error) => return failed(write, error),
     };
     let completion = WriteCompletion {
         question,
         length,
+        sync,
         write: Some(write),
     };
     // Without memory the completion is gone, and with it the write, which ends with EIO.
@@ -54,13 +59,23 @@ pub(super) fn issue_write(write: WriteSubrequest<Hmdfs>) {
     }
 }
 
-fn operations(node: &Node, offset: u64, length: u32) -> [Operation<'static>; 4] {
-    [
-        Operation::File(node.handle()),
-        Operation::Write { offset, length },
-        Operation::Lease,
-        Operation::GetAttributes,
-    ]
+/// What a part of a file is sent with; `sync` says whether it is to be stored for good, too.
+fn operations(
+    node: &Node,
+    offset: u64,
+    length: u32,
+    sync: bool,
+) -> Result<KVec<Operation<'static>>> {
+    let mut operations = KVec::with_capacity(5, GFP_KERNEL)?;
+    operations.push(Operation::File(node.handle()), GFP_KERNEL)?;
+    operations.push(Operation::Write { offset, length }, GFP_KERNEL)?;
+    if sync {
+        let (data_only, errors) = (false, None);
+        operations.push(Operation::Sync { data_only, errors }, GFP_KERNEL)?;
+    }
+    operations.push(Operation::Lease, GFP_KERNEL)?;
+    operations.push(Operation::GetAttributes, GFP_KERNEL)?;
+    Ok(operations)
 }
 
 fn failed(write: WriteSubrequest<Hmdfs>, error: Error) {
@@ -74,6 +89,8 @@ fn failed(write: WriteSubrequest<Hmdfs>, error: Error) {
 struct WriteCompletion {
     question: Question,
     length: u32,
+    /// Whether it is to be stored for good.
+    sync: bool,
     /// Taken by `complete`, or when dropped.
     write: Option<WriteSubrequest<Hmdfs>>,
 }
@@ -90,11 +107,14 @@ impl Completion for WriteCompletion {
         };
         let outcome = result.and_then(|reply| Ok((self.outcome(&write, &reply)?, reply.epoch)));
         match outcome {
-            Ok(((written, question, attributes), epoch)) => {
+            Ok(((written, synced, question, attributes), epoch)) => {
                 let inode = write.inode();
                 if let Ok(node) = of(inode) {
                     let mount = inode.super_block().data();
                     node.wrote(&mount, question, written, epoch, attributes);
+                    if synced {
+                        node.synced_with_write(question);
+                    }
                     node.peer().set_unsynced(epoch);
                 }
                 // CAST: `usize` has at least 32 bits here.
@@ -110,9 +130,9 @@ impl WriteCompletion {
         &self,
         write: &WriteSubrequest<Hmdfs>,
         reply: &Reply,
-    ) -> Result<(Written, Question, Attributes)> {
+    ) -> Result<(Written, bool, Question, Attributes)> {
         let (inode, node) = (write.inode(), of(write.inode())?);
-        let operations = operations(node, write.offset(), self.length);
+        let operations = operations(node, write.offset(), self.length, self.sync)?;
         let mut outcomes = Outcomes::new(reply, &operations)?;
         outcomes.done()?;
         let written = outcomes.written()?;
@@ -120,8 +140,11 @@ impl WriteCompletion {
         if written.length == 0 || written.length > self.length {
             return Err(EPROTO.into());
         }
+        // If it has met with an error since, that is for `fsync` to find out.
+        let synced =
+            self.sync && outcomes.synced()? == written.errors && written.length == self.length;
         let (question, attributes) = outcomes.told(inode, node, self.question)?;
-        Ok((written, question, attributes))
+        Ok((written, synced, question, attributes))
     }
 }
 
@@ -133,10 +156,46 @@ impl Drop for WriteCompletion {
     }
 }
 
+/// An `fsync` that is under way.
+pub(crate) struct Syncing {
+    inode: InodeRef,
+    data_only: bool,
+    /// Number of a question from before it began.
+    begun: u64,
+}
+
+impl Syncing {
+    /// What was written is about to be written back.
+    pub(super) fn begin(inode: &Inode, data_only: bool) -> Self {
+        let begun = inode.super_block().data().ask().number;
+        if let Ok(node) = of(inode) {
+            node.begin_sync();
+        }
+        Self {
+            inode: inode.to_ref(),
+            data_only,
+            begun,
+        }
+    }
+}
+
+impl Drop for Syncing {
+    fn drop(&mut self) {
+        if let Ok(node) = of(&self.inode) {
+            node.end_sync();
+        }
+    }
+}
+
 /// Waits until what was written is on stable storage of the owner. That some of it is lost is told
 /// to all who have the file open.
-pub(super) fn fsync(inode: &Inode, data_only: bool) -> Result {
+pub(super) fn fsync(inode: &Inode, syncing: &Syncing) -> Result {
     let node = of(inode)?;
+    if node.is_synced_since(syncing.begun) {
+        // Everything has just been stored in the round trip that has brought it.
+        return Ok(());
+    }
+    let data_only = syncing.data_only;
     let unsynced = node.unsynced();
     let operations = [
         Operation::File(node.handle()),

@@ -213,10 +213,11 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
     ) -> c_int {
         from_result(|| {
             // SAFETY: By the function's contract.
-            to_result(unsafe { bindings::file_write_and_wait_range(file, start, end) })?;
-            // SAFETY: By the function's contract.
             let inode = unsafe { File::<F>::from_raw(file) }.inode();
-            T::fsync(inode, data_only != 0)?;
+            let syncing = T::begin_fsync(inode, data_only != 0);
+            // SAFETY: By the function's contract.
+            to_result(unsafe { bindings::file_write_and_wait_range(file, start, end) })?;
+            T::fsync(inode, syncing)?;
             // What it found out is for all who have the file open, each once.
             // SAFETY: By the function's contract.
             to_result(unsafe { bindings::file_check_and_advance_wb_err(file) })?;

@@ -3,7 +3,8 @@
 //! How often the network is crossed, by the links' own counters.
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::io::Write;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 
 use anyhow::{ensure, Result};
 
@@ -25,11 +26,15 @@ pub const GROUP: Group = Group {
         a_listing_with_attributes_costs_three,
         a_big_read_costs_no_more_than_its_megabytes,
         local_files_cost_none,
+        a_new_file_costs_two_and_storing_it_no_more,
+        what_was_written_before_is_stored_too,
     ],
 };
 
 fn prepare() -> Result<Fleet> {
-    let fleet = Plan::new(&["laptop", "tablet"]).start()?;
+    let fleet = Plan::new(&["laptop", "tablet"])
+        .policy("tablet", "laptop", "write", 3)
+        .start()?;
     let export = fleet.device("tablet")?.export();
     let mut random = Random::new(40);
     fs::create_dir(export.join("thousand"))?;
@@ -158,4 +163,59 @@ fn local_files_cost_none(fleet: &mut Fleet) -> Result<()> {
         Ok(())
     })?;
     same("round trips", cost, 0)
+}
+
+/// One that makes it, and one with all of its data: who opens a file is told at once if it cannot be
+/// made.
+fn a_new_file_costs_two_and_storing_it_no_more(fleet: &mut Fleet) -> Result<()> {
+    let (laptop, tablet) = (fleet.device("laptop")?, fleet.device("tablet")?);
+    let folder = laptop.view("tablet").join("made");
+    fs::create_dir(&folder)?;
+    for (number, size) in [0, 1, 5_000, 65_536].into_iter().enumerate() {
+        let content = Random::new(number as u64).bytes(size);
+        let messages = if size == 0 { 1 } else { 2 };
+        for sync in [false, true] {
+            let name = format!("{size} {sync}");
+            let cost = round_trips(&laptop.control(), || {
+                let mut file = File::create(folder.join(&name))?;
+                file.write_all(&content)?;
+                if sync {
+                    file.sync_all()?;
+                }
+                drop(file);
+                Ok(())
+            })?;
+            // An empty one has to be stored, too.
+            let more = u64::from(sync && size == 0);
+            same(&format!("round trips of {name}"), cost, messages + more)?;
+            same_bytes(
+                "the file",
+                &fs::read(tablet.export().join("made").join(&name))?,
+                &content,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Each way of writing and storing leaves nothing behind that is not stored.
+fn what_was_written_before_is_stored_too(fleet: &mut Fleet) -> Result<()> {
+    let laptop = fleet.device("laptop")?;
+    let path = laptop.view("tablet").join("stored");
+    let file = File::create(&path)?;
+    let cost = round_trips(&laptop.control(), || {
+        file.write_all_at(&[1; 4096], 0)?;
+        file.sync_all()?;
+        // Not all of the file: what was sent before may still have to be stored.
+        file.write_all_at(&[2; 10], 4096)?;
+        file.sync_data()?;
+        Ok(())
+    })?;
+    same("round trips", cost, 3)?;
+    let cost = round_trips(&laptop.control(), || {
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.sync_all()?;
+        Ok(())
+    })?;
+    same("round trips of a mode", cost, 2)
 }
