@@ -371,6 +371,12 @@ pub(super) fn find(sb: &SuperBlock<Hmdfs>, peer: &Peer, handle: &Handle) -> Opti
 /// Finds or makes the inode of a peer's file, and takes over the attributes. May sleep.
 pub(crate) fn iget(sb: &SuperBlock<Hmdfs>, peer: &Arc<Peer>, child: &Child) -> Result<InodeRef> {
     let (handle, attributes) = (child.handle, &child.attributes);
+    if let Some(inode) = find(sb, peer, &handle) {
+        let node = of(&inode)?;
+        node.learn(handle);
+        learn(&inode, node, child)?;
+        return Ok(inode);
+    }
     let key = Key::Remote(peer.serial(), handle.identity());
     let ino = Key::remote_number(peer.number(), attributes.ino);
     let node = Node {
