@@ -474,6 +474,8 @@ struct Before {
     from: u64,
     to: u64,
     moved: u64,
+    /// Of the file that is exchanged for the moved one.
+    other: Option<u64>,
 }
 
 impl<'a> Renaming<'a> {
@@ -485,11 +487,13 @@ impl<'a> Renaming<'a> {
         let (name, new_name) = self.names;
         let node = of(self.from)?;
         let (from, to) = (node.handle(), same_device(node, self.to)?.handle());
-        let mut operations = KVec::with_capacity(24, GFP_KERNEL)?;
+        let mut operations = KVec::with_capacity(25, GFP_KERNEL)?;
         let mut push = |more: &[Operation<'a>]| operations.extend_from_slice(more, GFP_KERNEL);
+        push(&[Operation::File(to), Operation::GetChange])?;
+        if self.how == RenameFlags::Exchange {
+            push(&[Operation::Walk(new_name), Operation::GetChange])?;
+        }
         push(&[
-            Operation::File(to),
-            Operation::GetChange,
             Operation::File(from),
             Operation::Walk(name),
             Operation::GetChange,
@@ -536,13 +540,23 @@ impl<'a> Renaming<'a> {
     fn outcome(&self, outcomes: &mut Outcomes<'_>) -> Result<Before> {
         outcomes.done()?;
         let to = outcomes.change()?;
+        let mut other = None;
+        if self.how == RenameFlags::Exchange {
+            outcomes.done()?;
+            other = Some(outcomes.change()?);
+        }
         outcomes.done()?;
         outcomes.done()?;
         let moved = outcomes.change()?;
         outcomes.done()?;
         let from = outcomes.change()?;
         outcomes.done()?;
-        Ok(Before { from, to, moved })
+        Ok(Before {
+            from,
+            to,
+            moved,
+            other,
+        })
     }
 
     /// Takes over what the owner told of the directories, and gives for how long their names are
@@ -570,13 +584,13 @@ impl<'a> Renaming<'a> {
 
     /// Takes over what the owner told of the files.
     fn learn(&self, outcomes: &mut Outcomes<'_>, before: &Before, question: Question) -> Result {
-        learn(self.moved, outcomes, Some(before.moved), question)?;
-        match (self.how, self.other) {
-            (RenameFlags::Exchange, Some(other)) => {
+        learn(self.moved, outcomes, before.moved, question)?;
+        match (self.other, before.other) {
+            (Some(other), Some(other_before)) => {
                 outcomes.done()?;
-                learn(other, outcomes, None, question)
+                learn(other, outcomes, other_before, question)
             }
-            (_, Some(other)) => {
+            (Some(other), None) => {
                 let node = of(other)?;
                 let known = node.attributes();
                 let left = outcomes
@@ -587,27 +601,24 @@ impl<'a> Renaming<'a> {
                 if let (0, Some(removal)) = (attributes.nlink, &self.removal) {
                     removal.was_last();
                 }
-                inode::take_own(other, node, question, Some(known.change), &attributes)
+                // What it was before is not known: somebody may have written to it, and who opens
+                // another name of it has to see that.
+                let before = (attributes.nlink == 0).then_some(known.change);
+                inode::take_own(other, node, question, before, &attributes)
             }
-            (_, None) => Ok(()),
+            (None, _) => Ok(()),
         }
     }
 }
 
 /// Takes over the handle and the attributes that a walk has led to: the next three outcomes.
-fn learn(
-    inode: &Inode,
-    outcomes: &mut Outcomes<'_>,
-    before: Option<u64>,
-    question: Question,
-) -> Result {
+fn learn(inode: &Inode, outcomes: &mut Outcomes<'_>, before: u64, question: Question) -> Result {
     let node = of(inode)?;
     outcomes.done()?;
     if !node.learn(outcomes.handle()?) {
         return Err(ESTALE.into());
     }
     let (question, attributes) = outcomes.told(inode, node, question)?;
-    let before = before.unwrap_or(node.attributes().change);
     inode::take_own(inode, node, question, Some(before), &attributes)
 }
 

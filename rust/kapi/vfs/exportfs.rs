@@ -91,20 +91,34 @@ impl Path {
 
     /// The file of an identifier, if it lies below `self`; C: `exportfs_decode_fh`.
     ///
-    /// The result is of the mount of `self`. Looks through directories when the file is not in
-    /// memory, with the permissions of the calling task.
+    /// The result is of the mount of `self`. Of a file that has names it is one of them, unless none
+    /// is found: then one that it does not have any more ([`Path::is_unlinked`]), if that is still
+    /// in memory. Looks through directories when the file is not in memory, with the permissions
+    /// of the calling task.
     ///
     /// # Errors
     ///
     /// - `ESTALE`: there is no such file, or it is somewhere else.
     /// - [`ENOMEM`]: no memory for looking.
     pub fn exportfs_decode_fh(&self, fid_type: u8, words: &[u32]) -> Result<Path> {
+        let found = self.decode_fh(fid_type, words, true);
+        if found.as_ref().is_err_and(|&error| error == ESTALE) {
+            return self.decode_fh(fid_type, words, false);
+        }
+        found
+    }
+
+    fn decode_fh(&self, fid_type: u8, words: &[u32], with_name: bool) -> Result<Path> {
         let mut fid = [0; MAX_FID_WORDS];
         fid.get_mut(..words.len())
             .ok_or_else(|| ESTALE.error())?
             .copy_from_slice(words);
+        let wanted = Wanted {
+            root: self,
+            with_name,
+        };
         // SAFETY: The mount is valid. The identifier may be any bytes: file systems take them
-        // from user space as well. `acceptable` gets the pointer to `self`, which outlives the
+        // from user space as well. `acceptable` gets the pointer to `wanted`, which outlives the
         // call.
         let dentry = unsafe {
             bindings::exportfs_decode_fh(
@@ -114,7 +128,7 @@ impl Path {
                 words.len() as c_int,
                 fid_type.into(),
                 Some(acceptable),
-                core::ptr::from_ref(self).cast_mut().cast(),
+                (&raw const wanted).cast_mut().cast(),
             )
         };
         let dentry = from_err_ptr(dentry)?;
@@ -132,12 +146,30 @@ impl Path {
     }
 }
 
+/// Which dentries of a file will do.
+struct Wanted<'a> {
+    /// Below this one.
+    root: &'a Path,
+    /// A name that was removed will not, as long as the file has others.
+    with_name: bool,
+}
+
 /// # Safety
 ///
-/// `context` must point to a [`Path`], and `dentry` be valid.
+/// `context` must point to a [`Wanted`], and `dentry` be valid and positive, which it stays as long as
+/// a reference to it is held.
 unsafe extern "C" fn acceptable(context: *mut c_void, dentry: *mut bindings::dentry) -> c_int {
     // SAFETY: By the function's contract.
-    let root = unsafe { &*context.cast::<Path>() };
+    let wanted = unsafe { &*context.cast::<Wanted<'_>>() };
+    // SAFETY: By the function's contract.
+    if wanted.with_name && unsafe { bindings::d_unlinked(dentry) } {
+        // SAFETY: As above; the count is only a hint.
+        let links =
+            unsafe { (&raw const (*(*dentry).d_inode).__bindgen_anon_1.i_nlink).read_volatile() };
+        if links != 0 {
+            return 0;
+        }
+    }
     // SAFETY: By the function's contract, and the type invariant of `root`.
-    unsafe { bindings::is_subdir(dentry, root.dentry()) }.into()
+    unsafe { bindings::is_subdir(dentry, wanted.root.dentry()) }.into()
 }

@@ -31,7 +31,7 @@ fn a_device_and_the_owner(fleet: &mut Fleet) -> Result<()> {
 fn two_devices_and_the_owner(fleet: &mut Fleet) -> Result<()> {
     run(
         &Devices::of(fleet, "tablet", &["laptop", "phone"])?,
-        102,
+        107,
         200,
     )
 }

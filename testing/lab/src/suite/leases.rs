@@ -12,7 +12,7 @@ use std::thread;
 
 use anyhow::{anyhow, ensure, Context, Result};
 use hmdfs_proto::{Header, Kind, Name, Opcode, Operation, Recall};
-use rustix::fs::{getxattr, listxattr, removexattr, setxattr, XattrFlags};
+use rustix::fs::{getxattr, listxattr, removexattr, setxattr, RenameFlags, XattrFlags, CWD};
 
 use crate::fleet::{wait_for_state, Fleet, Plan};
 use crate::hmdfsctl::round_trips;
@@ -45,6 +45,7 @@ pub const GROUP: Group = Group {
         other_names_of_a_file_are_the_same_file,
         many_changes_of_names_are_seen,
         what_the_owner_renames_is_found_at_once,
+        a_rename_hides_no_write_of_another_device,
         a_lower_level_counts_at_once,
         nothing_is_known_after_an_outage,
     ],
@@ -439,6 +440,32 @@ fn what_the_owner_renames_is_found_at_once(fleet: &mut Fleet) -> Result<()> {
     holds(&there.join("to/file"), b"another")?;
     fs::rename(home.join("from/file"), home.join("to/file"))?;
     holds(&there.join("to/file"), b"file")
+}
+
+/// What this device has cached of a file that loses a name is not taken for what another one wrote.
+fn a_rename_hides_no_write_of_another_device(fleet: &mut Fleet) -> Result<()> {
+    let home = fleet.device("tablet")?.export().join("hidden");
+    fs::create_dir(&home)?;
+    let laptop = fleet.device("laptop")?.view("tablet").join("hidden");
+    let phone = fleet.device("phone")?.view("tablet").join("hidden");
+    fs::write(laptop.join("one"), [1; 9000])?;
+    fs::hard_link(laptop.join("one"), laptop.join("other"))?;
+    for name in ["replacing", "exchanged"] {
+        fs::write(laptop.join(name), name)?;
+    }
+    fs::write(phone.join("one"), [2; 9000])?;
+    fs::rename(laptop.join("replacing"), laptop.join("one"))?;
+    holds(&laptop.join("other"), &[2; 9000])?;
+
+    fs::write(phone.join("other"), [3; 9000])?;
+    let exchange = |one: &Path, other: &Path| {
+        rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)
+    };
+    exchange(&laptop.join("exchanged"), &laptop.join("other"))?;
+    holds(&laptop.join("exchanged"), &[3; 9000])?;
+    fs::write(phone.join("exchanged"), [4; 9000])?;
+    exchange(&laptop.join("exchanged"), &laptop.join("other"))?;
+    holds(&laptop.join("other"), &[4; 9000])
 }
 
 fn a_lower_level_counts_at_once(fleet: &mut Fleet) -> Result<()> {
