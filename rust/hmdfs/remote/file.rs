@@ -19,6 +19,7 @@ use super::{
     compound::{self, Outcomes},
     inode::{self, of, Beginning, Locking, Node},
     leases, lock,
+    open::access,
     opens::Open,
     space,
     write::{self, Syncing},
@@ -52,14 +53,12 @@ impl Operations<Hmdfs> for FileOps {
             let _ = inode.write_and_wait();
         }
         let question = mount.ask();
-        let access = Operation::Open {
-            read: file.is_readable(),
-            write: file.is_writable(),
-        };
+        let access = access(file.is_readable(), file.is_writable());
         // The name may mean another file by now, so it is resolved in the same round trip.
         let (dentry, parent) = (file.dentry(), file.dentry().parent());
         let is_known = !must_ask && !dentry.is_unhashed() && node.attributes().nlink != 0;
-        if !file.is_writable() && is_known && node.is_readable(&mount, inode) {
+        let only_reads = matches!(access, Operation::Open { write: false, .. });
+        if only_reads && is_known && node.is_readable(&mount, inode) {
             let name = Validity::from_time(dentry.time());
             let holds = |dir: &Inode| name.is_leased() && leases::holds(&mount, dir, name);
             if parent.inode().is_some_and(holds) {

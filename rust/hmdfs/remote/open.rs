@@ -47,15 +47,17 @@ pub(super) fn atomic_open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Op
 /// What belongs to the open file of `inode`, which the owner has opened in answer to `question`.
 fn opened(inode: &Inode, opening: &Opening<'_, Hmdfs>, question: Question) -> Result<KBox<Open>> {
     let (open, must_ask) = Open::new(inode)?;
-    opens::confirm(inode, question, must_ask, access(opening))?;
+    let wanted = access(opening.is_readable(), opening.is_writable());
+    opens::confirm(inode, question, must_ask, wanted)?;
     Ok(open)
 }
 
-/// How the file is to be opened.
-fn access(opening: &Opening<'_, Hmdfs>) -> Operation<'static> {
+/// How a file is to be opened. Who opens it for neither (the access mode 3 of open(2)) must be
+/// allowed to do both.
+pub(super) fn access(readable: bool, writable: bool) -> Operation<'static> {
     Operation::Open {
-        read: opening.is_readable(),
-        write: opening.is_writable(),
+        read: readable || !writable,
+        write: writable || !readable,
     }
 }
 
@@ -90,7 +92,7 @@ fn open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Opened> {
             Operation::GetHandle,
             Operation::Lease,
             Operation::GetAttributes,
-            access(&opening),
+            access(opening.is_readable(), opening.is_writable()),
         ],
         GFP_KERNEL,
     )?;
@@ -199,7 +201,7 @@ fn create(dir: &Inode, opening: &Opening<'_, Hmdfs>) -> Result<(Child, bool, Val
         Operation::GetAttributes,
         // Only counts if the file was there before: who makes one may open it, whatever its mode.
         Operation::Walk(wanted),
-        access(opening),
+        access(opening.is_readable(), opening.is_writable()),
     ];
     let question = mount.ask();
     let reply = compound::change(&mount, node.peer(), &operations)?;

@@ -25,6 +25,7 @@ pub const GROUP: Group = Group {
     fleet: Some(prepare),
     tests: tests![
         Fleet: path_descriptors,
+        opened_for_neither_reading_nor_writing,
         flags_of_single_reads_and_writes,
         data_move_through_pipes,
         files_are_sent,
@@ -100,6 +101,27 @@ fn path_descriptors(fleet: &mut Fleet) -> Result<()> {
     let mut content = Vec::new();
     inside.read_to_end(&mut content)?;
     same_bytes("through the directory", &content, b"changed")
+}
+
+/// The access mode 3 of open(2) asks whether both would be allowed.
+fn opened_for_neither_reading_nor_writing(fleet: &mut Fleet) -> Result<()> {
+    let (home, there) = file(fleet, "neither", b"content")?;
+    let neither = libc::O_WRONLY | libc::O_RDWR;
+    for cached in [false, true] {
+        if !cached {
+            drop_caches()?;
+        }
+        let open = open_with(&there, neither)?;
+        let mut buffer = [0; 7];
+        fails("reading", open.read_exact_at(&mut buffer, 0), libc::EBADF)?;
+        fails("writing", open.write_all_at(b"x", 0), libc::EBADF)?;
+        holds(&there, b"content")?;
+    }
+    let made = there.with_file_name("made for neither");
+    drop(open_with(&made, neither | libc::O_CREAT | libc::O_EXCL)?);
+    fs::remove_file(made)?;
+    fs::remove_file(home)?;
+    Ok(())
 }
 
 fn read_with(file: &File, buffer: &mut [u8], offset: i64, flags: i32) -> io::Result<usize> {
