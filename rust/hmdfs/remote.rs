@@ -23,7 +23,7 @@ pub(crate) mod leftovers;
 pub(crate) mod listing;
 mod lock;
 pub(crate) mod names;
-mod open;
+pub(crate) mod open;
 mod opens;
 mod plain;
 pub(crate) mod replace;

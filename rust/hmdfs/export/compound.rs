@@ -443,6 +443,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             | Operation::MakeDirectory { .. }
             | Operation::MakeNode { .. }
             | Operation::MakeLink { .. }
+            | Operation::MakeUnnamed { .. }
             | Operation::Link { .. }
             | Operation::Remove { .. }
             | Operation::Rename { .. } => self.names(operation)?,
@@ -538,6 +539,20 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             if current.path.is_unlinked() {
                 export.leases.keep(peer, key, &current.path);
             }
+        }
+        Ok(())
+    }
+
+    /// The client has the current file, which has no name, open from now on.
+    ///
+    /// `ENFILE` when it has too many of that kind.
+    pub(super) fn opened_without_a_name(&mut self) -> Result {
+        let (client, export) = (self.client, self.export);
+        let peer = client.peer().ok_or(EOPNOTSUPP)?;
+        let current = self.current()?;
+        let key = current.handle(export)?.identity().key();
+        if !export.leases.keep_open(peer, key, &current.path) {
+            return Err(ENFILE);
         }
         Ok(())
     }

@@ -69,6 +69,17 @@ impl<C: Client + ?Sized> Names<'_, C> {
         }
     }
 
+    /// Makes a regular file without a name in the file system of `directory`.
+    fn tmpfile(&self, directory: &Path, mode: Mode) -> Result<Path> {
+        self.may_change(directory)?;
+        check_mode(mode.0)?;
+        let path = cred::with_umask(mode.1, || {
+            directory.tmpfile(mode.0 & 0o7777, &self.export.server)
+        })?;
+        label::inherit(self.export, directory, &path)?;
+        Ok(path)
+    }
+
     /// Makes a directory.
     fn mkdir(&self, directory: &Path, name: &Name<'_>, mode: Mode) -> Result<Path> {
         self.may_add(directory, name)?;
@@ -280,6 +291,12 @@ impl<C: Client + ?Sized> Execution<'_, C> {
                 let (path, created) = names.create(&directory, name, *mode, *exclusive)?;
                 outcome = Outcome::Created(created);
                 path
+            }
+            Operation::MakeUnnamed { mode } => {
+                let path = names.tmpfile(&directory, *mode)?;
+                self.current = Some(Current::new(path));
+                self.opened_without_a_name()?;
+                return Ok(outcome);
             }
             Operation::MakeDirectory { name, mode } => names.mkdir(&directory, name, *mode)?,
             Operation::MakeNode { name, mode, .. } => names.mknod(&directory, name, *mode)?,

@@ -315,6 +315,12 @@ impl Leases {
         kept
     }
 
+    /// Keeps a file without a name for a peer that has it open.
+    pub(super) fn keep_open(&self, peer: &Arc<Peer>, key: u64, path: &Path) -> bool {
+        self.opened(peer, key);
+        peer.holder().opened().lock().keep(key, path)
+    }
+
     /// Whether any peer may have any file open.
     pub(super) fn has_opened(&self) -> bool {
         let holders = self.holders().lock();
@@ -348,5 +354,96 @@ impl Leases {
         }
         drop(holders);
         drop(forgotten);
+    }
+}
+
+#[cfg(HMDFS_KUNIT)]
+#[kunit_tests(hmdfs_opened)]
+mod tests {
+    use super::*;
+
+    fn opened(keys: core::ops::Range<u64>) -> Result<Opened> {
+        let mut opened = Opened::new();
+        for key in keys {
+            let file = File {
+                kept: None,
+                question: Question::None,
+            };
+            assert!(opened.add(RBTreeNode::new(key, file, GFP_KERNEL)?));
+        }
+        Ok(opened)
+    }
+
+    fn answer(places: &[usize]) -> OpenFiles {
+        let mut open = OpenFiles::default();
+        places.iter().for_each(|&place| open.add(place));
+        open
+    }
+
+    #[test]
+    fn what_is_not_open_is_forgotten() -> Result {
+        let mut opened = opened(0..4)?;
+        opened.set_question(1, Question::Wanted);
+        opened.set_question(2, Question::Wanted);
+        // A lease on the first one is being taken back, too.
+        let mut keys = [1, 0, 0, 0];
+        assert_eq!(opened.ask(&mut keys, 1, true), 2);
+        assert_eq!(keys, [1, 2, 0, 0]);
+        assert_eq!(opened.wanted, 0);
+        opened.answered(&[1, 2], Some(&answer(&[1])));
+        assert!(!opened.has(1) && opened.has(2) && opened.has(0) && opened.has(3));
+        assert_eq!(opened.count, 3);
+        Ok(())
+    }
+
+    #[test]
+    fn opening_takes_the_question_back() -> Result {
+        let mut opened = opened(0..1)?;
+        opened.set_question(0, Question::Wanted);
+        assert_eq!(opened.ask(&mut [0; 4], 0, true), 1);
+        opened.set_question(0, Question::None);
+        opened.answered(&[0], Some(&answer(&[])));
+        assert!(opened.has(0));
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_not_answered_is_asked_again() -> Result {
+        let mut opened = opened(0..1)?;
+        opened.set_question(0, Question::Wanted);
+        assert_eq!(opened.ask(&mut [0; 4], 0, true), 1);
+        opened.answered(&[0], None);
+        assert_eq!(opened.ask(&mut [0; 4], 0, false), 0);
+        assert_eq!(opened.ask(&mut [0; 4], 0, true), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn room_is_made_by_asking() -> Result {
+        let mut opened = opened(0..MOST as u64)?;
+        let file = File {
+            kept: None,
+            question: Question::None,
+        };
+        assert!(!opened.add(RBTreeNode::new(u64::MAX, file, GFP_KERNEL)?));
+        let mut asked = 0;
+        let mut keys = [0; 64];
+        for _ in 0..3 {
+            opened.look_through();
+            assert_eq!(opened.wanted, Recall::MAX);
+            loop {
+                let count = opened.ask(&mut keys, 0, true);
+                if count == 0 {
+                    break;
+                }
+                asked += count;
+                // Only the first of each question is open.
+                opened.answered(&keys[..count], Some(&answer(&[0])));
+            }
+        }
+        assert_eq!(asked, 3 * Recall::MAX);
+        assert_eq!(opened.count, MOST - asked + asked / keys.len());
+        assert_eq!(opened.files.iter().count(), opened.count);
+        Ok(())
     }
 }

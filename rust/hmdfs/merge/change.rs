@@ -8,7 +8,7 @@
 //! directory stands on the one of this device, and has the inode of another's as its part.
 
 use hmdfs_kapi::{
-    errno::{EOPNOTSUPP, ESTALE},
+    errno::ESTALE,
     fs::{
         dentry::{Instantiated, Negative, Spliced},
         inode_operations::{Operations, Tmpfile, TmpfileOpened},
@@ -124,11 +124,11 @@ pub(super) fn symlink(
     }
 }
 
-/// Makes a file without a name, on this device.
+/// Makes a file without a name, where a file with one would be made.
 pub(super) fn tmpfile(dir: &Inode, file: Tmpfile<'_, Hmdfs>) -> Result<TmpfileOpened> {
     match parents::place(dir, &file.parent())? {
         None => LocalOps::tmpfile(dir, file),
-        Some(_) => Err(EOPNOTSUPP.into()),
+        Some(part) => remote::open::tmpfile(&part, file),
     }
 }
 

@@ -8,7 +8,9 @@ use hmdfs_kapi::{
         dentry::{InLookup, Instantiated, Intent, Negative, Spliced},
         directory::Context,
         file::{DirectoryOperations, File},
-        inode_operations::{Opened, Opening, Operations, Query, Renamed, Stat},
+        inode_operations::{
+            Opened, Opening, Operations, Query, Renamed, Stat, Tmpfile, TmpfileOpened,
+        },
     },
     vfs::{rename::Flags, AclType, Changes},
 };
@@ -288,6 +290,10 @@ impl Operations<Hmdfs> for DirectoryOps {
         flags: Flags,
     ) -> Result<Renamed> {
         names::rename(old_dir, old, new_dir, new, flags)
+    }
+
+    fn tmpfile(dir: &Inode, file: Tmpfile<'_, Hmdfs>) -> Result<TmpfileOpened> {
+        open::tmpfile(dir, file)
     }
 
     fn getattr(inode: &Inode, query: Query) -> Result {

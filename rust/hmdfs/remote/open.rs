@@ -4,7 +4,7 @@
 
 use hmdfs_kapi::{
     cred::current_umask,
-    fs::inode_operations::{Opened, Opening},
+    fs::inode_operations::{Opened, Opening, Tmpfile, TmpfileOpened},
 };
 use hmdfs_proto::Operation;
 use kernel::prelude::*;
@@ -42,6 +42,33 @@ pub(super) fn atomic_open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Op
         Err(error) if error == EEXIST || error == EROFS => look_up(dir, opening, Some(error)),
         Err(error) => Err(error),
     }
+}
+
+/// Makes a file without a name in the file system of the directory `dir`, and opens it.
+pub(crate) fn tmpfile(dir: &Inode, file: Tmpfile<'_, Hmdfs>) -> Result<TmpfileOpened> {
+    let mount = dir.super_block().data();
+    let node = of(dir)?;
+    let operations = [
+        Operation::File(node.handle()),
+        Operation::MakeUnnamed {
+            mode: (file.mode(), current_umask()),
+        },
+        Operation::GetHandle,
+        Operation::Lease,
+        Operation::GetAttributes,
+    ];
+    let question = mount.ask();
+    let reply = compound::change(&mount, node.peer(), &operations)?;
+    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    outcomes.done()?;
+    outcomes.done()?;
+    let child = names::made(&mut outcomes, 0o100_000, None, question)?;
+    let inode = iget(dir.super_block(), node.peer(), &child)?;
+    let (open, must_ask) = Open::new(&inode)?;
+    opens::set_told(&inode)?;
+    let (read, write) = file.access();
+    opens::confirm(&inode, question, must_ask, Operation::Open { read, write })?;
+    file.open(inode, open)
 }
 
 /// What belongs to the open file of `inode`, which the owner has opened in answer to `question`.

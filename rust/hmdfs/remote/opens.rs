@@ -152,6 +152,14 @@ impl Drop for Removal<'_> {
     }
 }
 
+/// The owner keeps the file, which has no name, for as long as it is open here.
+pub(super) fn set_told(inode: &Inode) -> Result {
+    let _lock = of(inode)?.peer().recalled().lock();
+    let tally = inode.tally().load(Relaxed);
+    inode.tally().store(tally | TOLD, Relaxed);
+    Ok(())
+}
+
 /// The owner wants to know whether a file is open, of which this is the tally; that it is not any
 /// more will be told. The lock is held.
 pub(super) fn tell_open(tally: &kernel::sync::atomic::Atomic<u64>) -> bool {

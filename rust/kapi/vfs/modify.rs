@@ -13,6 +13,7 @@ use core::ptr;
 
 use hmdfs_bindings as bindings;
 use kernel::{
+    cred::Credential,
     error::{from_err_ptr, to_result},
     prelude::*,
     str::CStrExt,
@@ -62,6 +63,33 @@ pub(crate) fn break_delegations<R>(
 }
 
 impl Path {
+    /// Makes a regular file without a name in the file system of this directory, as the user of
+    /// `cred`; C: `kernel_tmpfile_open`. It stays until the path is given up, or gets a name by
+    /// [`Path::link`].
+    ///
+    /// `EOPNOTSUPP` when the file system has no such files.
+    pub fn tmpfile(&self, mode: u16, cred: &Credential) -> Result<Self> {
+        self.check_directory()?;
+        let _write = WriteAccess::to(self)?;
+        // CAST: All flags are low bits.
+        let flags = (bindings::O_RDWR | bindings::O_LARGEFILE) as c_int;
+        // SAFETY: All are valid; the file takes its own references.
+        let file = from_err_ptr(unsafe {
+            bindings::kernel_tmpfile_open(
+                self.idmap(),
+                self.as_raw(),
+                bindings::S_IFREG as u16 | mode,
+                flags,
+                cred.as_ptr(),
+            )
+        })?;
+        // SAFETY: It is open.
+        let path = unsafe { Self::of_file(file) };
+        // SAFETY: The reference is ours, and given up here. No locks are held.
+        unsafe { bindings::__fput_sync(file) };
+        Ok(path)
+    }
+
     /// [`ENOTDIR`] unless this is a directory: in anything else, the VFS must not look for names.
     pub(super) fn check_directory(&self) -> Result {
         if self.is_dir() {

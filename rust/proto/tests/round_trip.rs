@@ -196,7 +196,9 @@ proptest! {
             |outcome| matches!(outcome, Outcome::Lease(read) if read == lease),
         ));
         let set = Operation::SetExtended { name, value: &target, mode: SetMode::Any };
-        for operation in [Operation::Root, Operation::Open { read: true, write: end }, set] {
+        let unnamed = Operation::MakeUnnamed { mode: (0o600, 0) };
+        let open = Operation::Open { read: true, write: end };
+        for operation in [Operation::Root, open, set, unnamed, Operation::Closed] {
             prop_assert!(round_trip(
                 &operation,
                 &Outcome::Done,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files without a name, that stand on lower ones.
+//! Files without a name, which may stand on lower ones.
 //!
 //! C header: [`include/linux/backing-file.h`](srctree/include/linux/backing-file.h)
 
@@ -11,7 +11,7 @@ use kernel::{
     error::{from_err_ptr, to_result},
     prelude::*,
     sync::aref::ARef,
-    types::ScopeGuard,
+    types::{ForeignOwnable, ScopeGuard},
 };
 
 use super::file::attach;
@@ -65,6 +65,37 @@ impl<F: FileSystem> Tmpfile<'_, F> {
         unsafe { tmpfile(self.file, parent, self.mode, make) }?;
         Ok(Opened(()))
     }
+
+    /// The permissions that were asked for. The umask is not applied yet.
+    pub fn mode(&self) -> u16 {
+        self.mode & 0o7777
+    }
+
+    /// How it is to be opened: to be read, and to be written.
+    pub fn access(&self) -> (bool, bool) {
+        // SAFETY: The file is being opened, by the type invariant.
+        let mode = unsafe { (*self.file).f_mode };
+        let has = |bit| mode & bit != 0;
+        (has(bindings::FMODE_READ), has(bindings::FMODE_WRITE))
+    }
+
+    /// The file is `inode`, a regular one that stands on none, and is open. `private` is what opening
+    /// the inode by its own operations would have kept for the file.
+    pub fn open<P: ForeignOwnable>(self, inode: inode::Ref<F>, private: P) -> Result<Opened> {
+        let file = self.file;
+        // SAFETY: By the type invariant.
+        let dentry = unsafe { instantiate(file, inode) };
+        // SAFETY: The field is the file system's.
+        unsafe { (*file).private_data = private.into_foreign().cast() };
+        // SAFETY: The dentry is positive now, and nothing was opened yet.
+        let result = to_result(unsafe { bindings::finish_open(file, dentry, Some(opened_alone)) });
+        // SAFETY: The file is valid.
+        if result.is_err() && unsafe { (*file).f_mode } & bindings::FMODE_OPENED == 0 {
+            // SAFETY: It was put there above; only the `release` of an open file would take it.
+            drop(unsafe { P::from_foreign((*file).private_data.cast()) });
+        }
+        result.map(|()| Opened(()))
+    }
 }
 
 /// Makes a file without a name in the lower directory `parent`, and opens it as `file`;
@@ -97,12 +128,8 @@ unsafe fn tmpfile<F: FileSystem>(
     // SAFETY: An open file holds its path.
     let path = unsafe { vfs::Path::of_file(*lower) };
     let inode = make(path)?;
-    // SAFETY: A file that is being opened has a dentry.
-    let dentry = unsafe { bindings::file_dentry(file) };
-    // SAFETY: The dentry is unhashed, negative and unused, as the VFS gives it to `tmpfile`.
-    unsafe { bindings::d_mark_tmpfile(file, inode.as_raw()) };
-    // SAFETY: As above; this takes over the reference to the inode.
-    unsafe { bindings::d_instantiate(dentry, inode.into_raw()) };
+    // SAFETY: By the function's contract.
+    let dentry = unsafe { instantiate(file, inode) };
     // SAFETY: The field is ours.
     unsafe { (*file).private_data = (*lower).cast() };
     // SAFETY: The dentry is positive now, and nothing was opened yet. `open` of the table is not
@@ -114,6 +141,34 @@ unsafe fn tmpfile<F: FileSystem>(
         lower.dismiss();
     }
     result
+}
+
+/// Gives the dentry of a file without a name its inode; C: `d_tmpfile`, but for the number of links.
+///
+/// # Safety
+///
+/// The VFS has called `tmpfile` with `file`, which has no inode yet.
+unsafe fn instantiate<F: FileSystem>(
+    file: *mut bindings::file,
+    inode: inode::Ref<F>,
+) -> *mut bindings::dentry {
+    // SAFETY: A file that is being opened has a dentry.
+    let dentry = unsafe { bindings::file_dentry(file) };
+    // SAFETY: The dentry is unhashed, negative and unused, as the VFS gives it to `tmpfile`.
+    unsafe { bindings::d_mark_tmpfile(file, inode.as_raw()) };
+    // SAFETY: As above; this takes over the reference to the inode.
+    unsafe { bindings::d_instantiate(dentry, inode.into_raw()) };
+    dentry
+}
+
+/// # Safety
+///
+/// Called in place of `open`.
+unsafe extern "C" fn opened_alone(
+    _inode: *mut bindings::inode,
+    _file: *mut bindings::file,
+) -> c_int {
+    0
 }
 
 /// # Safety

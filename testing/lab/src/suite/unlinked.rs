@@ -4,11 +4,15 @@
 //! until they are closed, and take no space afterwards.
 
 use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Result};
-use rustix::fs::{fgetxattr, flistxattr, fsetxattr, XattrFlags};
+use rustix::fs::{
+    fgetxattr, flistxattr, fsetxattr, linkat, openat, AtFlags, Mode, OFlags, XattrFlags, CWD,
+};
 
 use crate::fleet::{wait_for_state, Fleet, Plan};
 use crate::hmdfsctl::round_trips;
@@ -49,6 +53,8 @@ const TESTS: &[Test] = tests![
     many_files_at_once,
     closed_files_give_their_space_back,
     temporary_files_cost_nothing_more,
+    a_file_that_never_had_a_name,
+    a_file_without_a_name_gets_one,
     a_device_that_was_away_has_lost_them,
 ];
 
@@ -160,11 +166,7 @@ impl Held {
     }
 }
 
-fn removed_by(
-    fleet: &Fleet,
-    name: &str,
-    by: impl FnOnce(&Held) -> std::io::Result<()>,
-) -> Result<()> {
+fn removed_by(fleet: &Fleet, name: &str, by: impl FnOnce(&Held) -> io::Result<()>) -> Result<()> {
     let before = free(fleet)?;
     let names = tree::names(&fleet.device("tablet")?.export())?;
     let mut held = open(fleet, name)?;
@@ -180,11 +182,7 @@ fn removed_by(
     given_back(fleet, before)
 }
 
-fn replaced_by(
-    fleet: &Fleet,
-    name: &str,
-    by: impl FnOnce(&Held) -> std::io::Result<()>,
-) -> Result<()> {
+fn replaced_by(fleet: &Fleet, name: &str, by: impl FnOnce(&Held) -> io::Result<()>) -> Result<()> {
     let mut held = open(fleet, name)?;
     fs::write(held.home.with_extension("new"), "new")?;
     by(&held)?;
@@ -364,6 +362,65 @@ fn temporary_files_cost_nothing_more(fleet: &mut Fleet) -> Result<()> {
     let mut read = [0; 7];
     file.read_exact_at(&mut read, 0)?;
     same_bytes("content", &read, b"content")
+}
+
+/// Opens a file without a name in the tablet's tree.
+fn unnamed(fleet: &Fleet, flags: OFlags) -> Result<File> {
+    let folder = fleet.device("laptop")?.view("tablet");
+    let flags = OFlags::TMPFILE | OFlags::RDWR | flags;
+    Ok(openat(CWD, &folder, flags, Mode::from_raw_mode(0o640))?.into())
+}
+
+/// Gives an open file a name, as linkat(2) of what `/proc` shows does.
+fn link(file: &File, path: &Path) -> io::Result<()> {
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(linkat(CWD, open, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+fn a_file_that_never_had_a_name(fleet: &mut Fleet) -> Result<()> {
+    let before = free(fleet)?;
+    let home = fleet.device("tablet")?.export();
+    let names = tree::names(&home)?;
+    let file = unnamed(fleet, OFlags::EXCL)?;
+    same("links", file.metadata()?.nlink(), 0)?;
+    same("mode", file.metadata()?.mode() & 0o777, 0o640)?;
+    let content = Random::new(7).bytes(SIZE);
+    file.write_all_at(&content, 0)?;
+    file.sync_all()?;
+    drop_caches()?;
+    let mut read = vec![0; SIZE];
+    file.read_exact_at(&mut read, 0)?;
+    same_bytes("its content", &read, &content)?;
+    ensure!(free(fleet)? + (SIZE as u64) / 2 < before, "it is nowhere");
+    let there = fleet.device("laptop")?.view("tablet").join("excluded");
+    fails("giving it a name", link(&file, &there), libc::ENOENT)?;
+    same("names", tree::names(&home)?, names)?;
+    drop(file);
+    given_back(fleet, before)
+}
+
+fn a_file_without_a_name_gets_one(fleet: &mut Fleet) -> Result<()> {
+    let file = unnamed(fleet, OFlags::empty())?;
+    file.write_all_at(b"content", 0)?;
+    let there = fleet.device("laptop")?.view("tablet").join("named");
+    let home = fleet.device("tablet")?.export().join("named");
+    fails("its name", fs::metadata(&there), libc::ENOENT)?;
+    link(&file, &there)?;
+    same("links", file.metadata()?.nlink(), 1)?;
+    file.sync_all()?;
+    holds(&home, b"content")?;
+    fails("a name that exists", link(&file, &there), libc::EEXIST)?;
+    file.write_all_at(b"C", 0)?;
+    drop(file);
+    drop_caches()?;
+    for path in [&home, &there] {
+        holds(path, b"Content")?;
+        same("mode", fs::metadata(path)?.mode() & 0o777, 0o640)?;
+    }
+    fs::write(&there, "other")?;
+    holds(&home, b"other")?;
+    fs::remove_file(&there)?;
+    Ok(())
 }
 
 /// They do not keep the space of the owner for a device that may never come back.
