@@ -14,6 +14,8 @@ use kernel::{
     types::Opaque, //
 };
 
+use crate::signal::was_killed;
+
 /// Something that happens once, and that tasks wait for.
 #[pin_data]
 pub struct Completion {
@@ -43,8 +45,18 @@ impl Completion {
         unsafe { bindings::complete_all(self.inner.get()) };
     }
 
-    /// Waits; EINTR when the task is being killed.
+    /// EINTR for a task that was killed, if it would have to wait: nothing would wake it.
+    fn check_killed(&self) -> Result {
+        // SAFETY: It is initialised.
+        if was_killed() && !unsafe { bindings::completion_done(self.inner.get()) } {
+            return Err(EINTR);
+        }
+        Ok(())
+    }
+
+    /// Waits; EINTR when the task is being killed, or was.
     pub fn wait_killable(&self) -> Result {
+        self.check_killed()?;
         // SAFETY: It is initialised, and `self` lives until the call returns.
         match unsafe { bindings::wait_for_completion_killable(self.inner.get()) } {
             0 => Ok(()),
@@ -63,8 +75,9 @@ impl Completion {
 
     /// Waits for at most `timeout` milliseconds.
     ///
-    /// Errors: `ETIMEDOUT`; `EINTR` when the task is being killed.
+    /// Errors: `ETIMEDOUT`; `EINTR` when the task is being killed, or was.
     pub fn wait_killable_timeout(&self, timeout: Msecs) -> Result {
+        self.check_killed()?;
         // SAFETY: It is initialised, and `self` lives until the call returns.
         let left = unsafe {
             bindings::wait_for_completion_killable_timeout(

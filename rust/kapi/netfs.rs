@@ -11,6 +11,7 @@
 //! one completes it with EIO, so that none can be forgotten.
 
 mod inode;
+mod killable;
 mod lock;
 mod subrequest;
 mod table;

@@ -48,3 +48,10 @@ pub fn fatal_signal_pending() -> bool {
     // SAFETY: About the calling task.
     unsafe { bindings::current_fatal_signal_pending() }
 }
+
+/// Whether a signal has ended the calling task, which gives up what it has. Nothing interrupts its
+/// waits any more: it should not begin any that could take long.
+pub fn was_killed() -> bool {
+    // SAFETY: About the calling task.
+    unsafe { bindings::current_was_killed() }
+}

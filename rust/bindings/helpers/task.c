@@ -61,6 +61,15 @@ bool hmdfs_helper_current_fatal_signal_pending(void)
 	return fatal_signal_pending(current);
 }
 
+/*
+ * Whether a signal has ended the current task, which gives up what it has:
+ * nothing interrupts its waits any more, not even another SIGKILL.
+ */
+bool hmdfs_helper_current_was_killed(void)
+{
+	return (current->flags & PF_EXITING) && (current->signal->group_exit_code & 0x7f);
+}
+
 int hmdfs_helper_current_umask(void)
 {
 	return current_umask();

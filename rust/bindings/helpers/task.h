@@ -22,6 +22,7 @@ struct workqueue_struct *hmdfs_helper_alloc_workqueue(const char *name,
 						      unsigned int flags);
 void hmdfs_helper_flush_workqueue(struct workqueue_struct *queue);
 bool hmdfs_helper_current_fatal_signal_pending(void);
+bool hmdfs_helper_current_was_killed(void);
 
 int hmdfs_helper_current_umask(void);
 int hmdfs_helper_replace_umask(int umask);

@@ -339,8 +339,14 @@ fn release(inode: &Inode, node: &Node, lock: &mut FileLock<'_, Hmdfs>) -> Result
     let Some(session) = node.locks().session(owner) else {
         return lock.record();
     };
-    // Whoever gets the lock next sees what was written. Errors are told by `fsync` and `close`.
-    let _ = inode.write_and_wait();
+    // Whoever gets the lock next sees what was written. Errors are told by `fsync` and `close`. Who
+    // is being killed keeps the lock until the file is closed.
+    let written = inode.write_and_wait();
+    if lock.is_close() {
+        settle_writes(inode);
+    } else if written == Err(EINTR) {
+        return written;
+    }
     let wanted = lock.range();
     lock.record()?;
     if session != node.peer().sessions().asking() {
@@ -367,6 +373,7 @@ pub(super) fn closed(inode: &Inode, owner: Owner) {
     let Some(session) = node.locks().session(owner) else {
         return;
     };
+    settle_writes(inode);
     // Without memory the VFS does it in a moment.
     let _ = inode.forget_locks(owner);
     if session == node.peer().sessions().asking() {
@@ -374,6 +381,15 @@ pub(super) fn closed(inode: &Inode, owner: Owner) {
         let _ = unlock(node, owner, session, Range::WHOLE);
     }
     node.locks().leave(owner);
+}
+
+/// Waits until what was written under a lock that is about to be given up is with the owner. A
+/// program that was killed has not waited for it, but others must not get the lock before.
+fn settle_writes(inode: &Inode) {
+    if inode.is_being_written() {
+        // Errors are told by `fsync` and `close`.
+        let _ = inode.write_and_wait_uninterruptible();
+    }
 }
 
 fn unlock(node: &Node, owner: Owner, session: u64, wanted: Range) -> Result {

@@ -82,10 +82,18 @@ impl<F: FileSystem> Inode<F> {
         let _ = unsafe { bindings::filemap_invalidate_inode(self.as_raw(), true, 0, i64::MAX) };
     }
 
-    /// Sends all that was written, and waits; C: `filemap_write_and_wait`. May sleep.
+    /// Sends all that was written, and waits; as `filemap_write_and_wait`, but EINTR when the task is
+    /// being killed, or was: then sending goes on by itself. May sleep.
     ///
     /// Its errors are also told to `fsync` and `close`.
     pub fn write_and_wait(&self) -> Result {
+        // SAFETY: The inode is valid.
+        to_result(unsafe { bindings::mapping_write_and_wait_killable((*self.as_raw()).i_mapping) })
+    }
+
+    /// As [`Inode::write_and_wait`], but whatever the signal, and also of a task that was killed: for what
+    /// must not be seen before the data are.
+    pub fn write_and_wait_uninterruptible(&self) -> Result {
         // SAFETY: The inode is valid.
         to_result(unsafe {
             bindings::filemap_write_and_wait_range((*self.as_raw()).i_mapping, 0, i64::MAX)

@@ -5,7 +5,7 @@
 use hmdfs_bindings as bindings;
 use kernel::{error::from_result, prelude::*};
 
-use super::{table::Vtable, Operations};
+use super::{killable::transfer, table::Vtable, Operations};
 use crate::{
     errno::ENOLCK,
     fs::{
@@ -62,7 +62,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         // SAFETY: By the function's contract.
         match unsafe { Self::may_transfer((*request).ki_filp) } {
             // SAFETY: By the function's contract.
-            Ok(()) => unsafe { bindings::netfs_file_read_iter(request, to) },
+            Ok(()) => unsafe { transfer(request, to, bindings::netfs_file_read_iter) },
             Err(error) => error.to_errno() as isize,
         }
     }
@@ -77,7 +77,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         // SAFETY: By the function's contract.
         match unsafe { Self::may_transfer((*request).ki_filp) } {
             // SAFETY: By the function's contract.
-            Ok(()) => unsafe { bindings::netfs_write_iter(request, from) },
+            Ok(()) => unsafe { transfer(request, from, bindings::netfs_write_iter) },
             Err(error) => error.to_errno() as isize,
         }
     }
@@ -91,7 +91,8 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         T::may_transfer(file.inode(), file)
     }
 
-    /// Whoever opens the file on any device after it was closed here sees what was written.
+    /// Whoever opens the file on any device after it was closed here sees what was written; unless
+    /// whoever closes it was killed, and does not wait for it.
     ///
     /// # Safety
     ///
@@ -104,7 +105,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         // SAFETY: By the function's contract.
         if unsafe { (*file).f_mode } & bindings::FMODE_WRITE != 0 {
             // SAFETY: By the function's contract.
-            result = unsafe { bindings::file_write_and_wait_range(file, 0, i64::MAX) };
+            result = unsafe { bindings::file_write_and_wait_killable(file, 0, i64::MAX) };
         }
         // SAFETY: By the function's contract.
         let inode = unsafe { File::<F>::from_raw(file) }.inode();

@@ -17,7 +17,7 @@ use kernel::{
     types::ForeignOwnable,
 };
 
-use super::{CopyRange, Operations, ReadSubrequest, WriteSubrequest};
+use super::{killable::read_folio, CopyRange, Operations, ReadSubrequest, WriteSubrequest};
 use crate::{
     errno::EOPNOTSUPP,
     fs::{File, FileSystem, Inode},
@@ -66,7 +66,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
 
     pub(super) const MAPPING: bindings::address_space_operations =
         bindings::address_space_operations {
-            read_folio: Some(bindings::netfs_read_folio),
+            read_folio: Some(read_folio),
             readahead: Some(bindings::netfs_readahead),
             writepages: Some(bindings::netfs_writepages),
             dirty_folio: Some(bindings::netfs_dirty_folio),
@@ -216,7 +216,7 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
             let inode = unsafe { File::<F>::from_raw(file) }.inode();
             let syncing = T::begin_fsync(inode, data_only != 0);
             // SAFETY: By the function's contract.
-            to_result(unsafe { bindings::file_write_and_wait_range(file, start, end) })?;
+            to_result(unsafe { bindings::file_write_and_wait_killable(file, start, end) })?;
             T::fsync(inode, syncing)?;
             // What it found out is for all who have the file open, each once.
             // SAFETY: By the function's contract.

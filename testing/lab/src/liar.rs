@@ -39,7 +39,12 @@ pub enum Lie {
     Loop,
     /// There is no answer.
     Silence,
+    /// The file is of [`LARGE`] bytes, all of them 7.
+    Large,
 }
+
+/// As large as a file is that does not come along when it is opened.
+pub const LARGE: u64 = 4 << 20;
 
 /// What the file holds.
 pub const CONTENT: &[u8] = b"what the impostor's file holds";
@@ -87,6 +92,7 @@ impl Node {
             },
             size: match lie {
                 Lie::Huge => i64::MAX as u64,
+                Lie::Large => LARGE,
                 _ => CONTENT.len() as u64,
             },
             blksize: 4096,
@@ -98,8 +104,17 @@ impl Node {
 
 /// Answers the victim's requests with `lie` until the connection ends.
 pub fn serve(impostor: &mut Impostor, lie: Lie) -> Result<()> {
+    serve_some(impostor, lie, || lie != Lie::Silence)
+}
+
+/// As [`serve`], as long as it `is_answered`, which is asked for each request.
+pub fn serve_some(
+    impostor: &mut Impostor,
+    lie: Lie,
+    mut is_answered: impl FnMut() -> bool,
+) -> Result<()> {
     while let Some(message) = impostor.receive_no_ping()? {
-        if message.header.kind != Kind::Request || lie == Lie::Silence {
+        if message.header.kind != Kind::Request || !is_answered() {
             continue;
         }
         let reply = answer(&message, lie)?;
@@ -177,6 +192,13 @@ fn run(body: &[u8], writer: &mut ReplyWriter<'_>, data: &mut Vec<u8>, lie: Lie) 
             Operation::GetHandle => Outcome::Handle(current.handle(lie)?),
             Operation::GetAttributes => Outcome::Attributes(current.attributes(lie)),
             Operation::Read { offset, length } => read(*offset, *length, data, lie),
+            Operation::ReadWhole { limit } => match lie {
+                Lie::Large => Outcome::Read {
+                    length: 0,
+                    end_of_file: false,
+                },
+                _ => read(0, *limit, data, lie),
+            },
             Operation::Lease => Outcome::Lease(Lease::None),
             Operation::StatFileSystem => Outcome::FileSystem(FileSystem::default()),
             Operation::ReadDirectory { cookie, .. } => {
@@ -205,6 +227,14 @@ fn run(body: &[u8], writer: &mut ReplyWriter<'_>, data: &mut Vec<u8>, lie: Lie) 
 }
 
 fn read(offset: u64, length: u32, data: &mut Vec<u8>, lie: Lie) -> Outcome<'static> {
+    if lie == Lie::Large {
+        let length = LARGE.saturating_sub(offset).min(length.into());
+        *data = vec![7; length as usize];
+        return Outcome::Read {
+            length: length as u32,
+            end_of_file: offset + length == LARGE,
+        };
+    }
     let start = usize::try_from(offset).map_or(CONTENT.len(), |at| at.min(CONTENT.len()));
     let end = CONTENT.len().min(start.saturating_add(length as usize));
     match lie {

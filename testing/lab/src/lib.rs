@@ -27,6 +27,7 @@ pub mod runner;
 pub mod sample;
 pub mod shell;
 pub mod storage;
+pub mod stuck;
 pub mod suite;
 pub mod tap;
 pub mod tree;

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use lab::{demo, lock, runner, shell};
+use lab::{demo, lock, runner, shell, stuck};
 
 const USAGE: &str = "\
 usage: lab test [FILTER] [--list]   run the tests whose names contain FILTER
@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         ["group", group, ..] => runner::run_here(group, &arguments[2..]).map(|()| true),
         // What tests of locks kill.
         ["hold", path] => lock::hold(path).map(|()| true),
+        // What tests of killing kill.
+        ["stuck", what, path] => stuck::run(what, path).map(|()| true),
         ["demo"] => demo::three_devices().map(|()| true),
         ["demo", "--vms", role] => demo::two_machines(role).map(|()| true),
         ["exercise", seconds] => exercise_for(seconds, "1"),

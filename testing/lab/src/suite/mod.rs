@@ -14,6 +14,7 @@ mod fetching;
 mod honesty;
 mod hostile;
 mod interface;
+mod killing;
 mod leases;
 mod lies;
 mod local;
@@ -124,6 +125,7 @@ pub fn groups() -> Vec<Group> {
         hostile::GROUP,
         parts::GROUP,
         lies::GROUP,
+        killing::GROUP,
         module::LAST,
     ]
 }
