@@ -618,6 +618,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         write::check_regular(current)?;
         // That it is opened under the lease is not said, so this is for all times that it is.
         access::check_open(export, client, &current.path, Mask::Read)?;
+        self.opened()?;
         let attributes = attributes::attributes(&self.current()?.path.getattr()?);
         if attributes.size > u64::from(limit.min(self.data_left())) {
             return Ok(None);
