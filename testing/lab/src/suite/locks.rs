@@ -3,6 +3,7 @@
 //! Locks between devices, and with the owner's own programs.
 
 use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,7 +17,7 @@ use crate::fleet::{Fleet, Plan};
 use crate::hmdfsctl::round_trips;
 use crate::lock::{self, Class, Conflict, Kind, CLASSES, WHOLE};
 use crate::process;
-use crate::suite::support::{fails, holds, same};
+use crate::suite::support::{fails, holds, same, same_bytes};
 use crate::suite::{tests, Group};
 use crate::wait::{self, PATIENCE};
 
@@ -34,6 +35,7 @@ pub const GROUP: Group = Group {
         a_killed_waiter_gets_nothing,
         a_signal_ends_waiting,
         a_killed_holder_gives_up,
+        what_a_killed_holder_has_written_is_read_by_the_next,
         deadlocks_are_found,
         three_devices_count_together,
         locks_cost_one_round_trip,
@@ -396,6 +398,37 @@ fn a_killed_holder_gives_up(fleet: &mut Fleet) -> Result<()> {
     })?;
     kill(&mut holder)?;
     lock::wait(&phone, Class::Flock, Kind::Write, WHOLE).context("after the holder has died")
+}
+
+/// A program that is killed does not wait for what it has written, but nobody gets its lock before
+/// that is there.
+fn what_a_killed_holder_has_written_is_read_by_the_next(fleet: &mut Fleet) -> Result<()> {
+    let subject = subject(fleet, "heir", b"x")?;
+    let phone = open(&subject.phone)?;
+    let mut holder = Command::new("/proc/self/exe")
+        .args(["stuck", "die_locked"])
+        .arg(&subject.laptop)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start a program that writes with a lock")?;
+    let stdout = holder.stdout.as_mut().context("no output")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    same("what it said", line.as_str(), "ready\n")?;
+    must_wait("while it lives", &phone, Class::Flock, Kind::Write)?;
+    beside(
+        || Ok(lock::wait(&phone, Class::Flock, Kind::Write, WHOLE)?),
+        || {
+            until_waiting(1)?;
+            kill(&mut holder)
+        },
+    )?;
+    let content = vec![1; 8 << 20];
+    same("size", phone.metadata()?.len(), content.len() as u64)?;
+    let mut read = vec![0; content.len()];
+    phone.read_exact_at(&mut read, 0)?;
+    same_bytes("what it wrote", &read, &content)
 }
 
 fn deadlocks_are_found(fleet: &mut Fleet) -> Result<()> {

@@ -9,6 +9,7 @@ use crate::fleet::Fleet;
 mod broken;
 mod coherence;
 mod control;
+mod disks;
 mod exercise;
 mod fetching;
 mod honesty;
@@ -121,6 +122,7 @@ pub fn groups() -> Vec<Group> {
         outage::GROUP,
         broken::GROUP,
         windows::GROUP,
+        disks::SLOW,
         honesty::GROUP,
         hostile::GROUP,
         parts::GROUP,

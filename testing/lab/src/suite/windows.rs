@@ -40,10 +40,11 @@ const FIFREEZE: libc::Ioctl = 0xc004_5877_u32 as libc::Ioctl;
 const FITHAW: libc::Ioctl = 0xc004_5878_u32 as libc::Ioctl;
 
 /// A file system on which nothing can be changed, until this is dropped.
-struct Frozen(PathBuf);
+pub struct Frozen(PathBuf);
 
 impl Frozen {
-    fn new(path: PathBuf) -> Result<Self> {
+    /// Freezes the file system that holds `path`.
+    pub fn new(path: PathBuf) -> Result<Self> {
         ioctl(&path, FIFREEZE).context("cannot freeze")?;
         Ok(Self(path))
     }
