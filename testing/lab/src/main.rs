@@ -4,10 +4,11 @@
 
 use std::process::ExitCode;
 
-use lab::{demo, lock, runner, shell, stuck};
+use lab::{conformance, demo, lock, runner, shell, stuck, suite};
 
 const USAGE: &str = "\
 usage: lab test [FILTER] [--list]   run the tests whose names contain FILTER
+       lab conformance [FILTER]     what others have written to check file systems
        lab demo                     three devices read each other's files
        lab demo --vms first|second  the same between two machines
        lab exercise SECONDS [SEED]  random work on shared files, against a model
@@ -19,15 +20,17 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["test", "--list"] => {
-            runner::list("");
+            runner::list(suite::groups(), "");
             Ok(true)
         }
         ["test", filter, "--list"] | ["test", "--list", filter] => {
-            runner::list(filter);
+            runner::list(suite::groups(), filter);
             Ok(true)
         }
-        ["test"] => runner::run(""),
-        ["test", filter] => runner::run(filter),
+        ["test"] => runner::run(suite::groups(), ""),
+        ["test", filter] => runner::run(suite::groups(), filter),
+        ["conformance"] => runner::run(conformance::groups(), ""),
+        ["conformance", filter] => runner::run(conformance::groups(), filter),
         // What `test` starts for each group.
         ["group", group, ..] => runner::run_here(group, &arguments[2..]).map(|()| true),
         // What tests of locks kill.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rustix::process::{kill_process_group, Pid, Signal};
 
+use crate::conformance;
 use crate::fleet::{self, Fleet};
 use crate::kernel_log::KernelLog;
 use crate::module;
@@ -31,9 +32,9 @@ fn full_name(group: &str, test: &str) -> String {
     format!("{group}/{test}")
 }
 
-/// The tests of each group whose full names contain `filter`, or one of its parts between commas.
-fn selection(filter: &str) -> Vec<(Group, Vec<String>)> {
-    suite::groups()
+/// The tests of each of `groups` whose full names contain `filter`, or one of its parts between commas.
+fn selection(groups: Vec<Group>, filter: &str) -> Vec<(Group, Vec<String>)> {
+    groups
         .into_iter()
         .map(|group| {
             let mut names: Vec<String> = group
@@ -54,23 +55,23 @@ fn selection(filter: &str) -> Vec<(Group, Vec<String>)> {
         .collect()
 }
 
-/// Prints the names of the tests that `filter` selects.
-pub fn list(filter: &str) {
-    for (group, names) in selection(filter) {
+/// Prints the names of the tests of `groups` that `filter` selects.
+pub fn list(groups: Vec<Group>, filter: &str) {
+    for (group, names) in selection(groups, filter) {
         for name in names {
             println!("{}", full_name(group.name, &name));
         }
     }
 }
 
-/// Runs the tests whose names contain `filter`; whether all passed.
-pub fn run(filter: &str) -> Result<bool> {
+/// Runs the tests of `groups` whose names contain `filter`; whether all passed.
+pub fn run(groups: Vec<Group>, filter: &str) -> Result<bool> {
     let limit = std::env::var("HMDFS_TEST_LIMIT")
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(TEST_LIMIT);
     let mut report = Report::begin(io::stdout())?;
-    for (group, names) in selection(filter) {
+    for (group, names) in selection(groups, filter) {
         if !run_group(&group, names, Duration::from_secs(limit), &mut report)? {
             break;
         }
@@ -201,6 +202,7 @@ fn end(child: &mut Child) -> Result<bool> {
 pub fn run_here(group: &str, names: &[String]) -> Result<()> {
     let group = suite::groups()
         .into_iter()
+        .chain(conformance::groups())
         .find(|known| known.name == group)
         .with_context(|| format!("there is no group of tests called {group}"))?;
     let mut log = KernelLog::from_now();
