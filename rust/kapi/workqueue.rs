@@ -23,6 +23,14 @@ use kernel::{
     }, //
 };
 
+/// The kernel's own workqueue that runs its items on any CPU; C: `system_dfl_wq`.
+///
+/// What is queued must keep the module from being unloaded until it has run.
+pub fn system_dfl() -> &'static Queue {
+    // SAFETY: It is there always.
+    unsafe { Queue::from_raw(kernel::bindings::system_dfl_wq) }
+}
+
 /// A workqueue that runs its items on any CPU, many at a time.
 ///
 /// Dropping it waits for all of its items, so that must not be done by one of

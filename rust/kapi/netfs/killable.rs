@@ -19,10 +19,10 @@ use kernel::{
         Arc,
     },
     types::Opaque,
-    workqueue::{system_unbound, Work, WorkItem},
+    workqueue::{Work, WorkItem},
 };
 
-use crate::completion::Completion;
+use crate::{completion::Completion, workqueue::system_dfl};
 
 /// A folio that is being read by a worker.
 ///
@@ -121,7 +121,7 @@ unsafe fn start_read(
     )
     .ok()?;
     // It is not queued yet.
-    let _ = system_unbound().enqueue(read.clone());
+    let _ = system_dfl().enqueue(read.clone());
     Some(read)
 }
 

@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::fleet::{Fleet, Plan};
+use crate::fleet::{wait_for_state, Fleet, Plan};
 use crate::hmdfsctl::round_trips;
 use crate::suite::leases::changes_are_seen;
 use crate::suite::support::{drop_caches, fails, holds, same};
 use crate::suite::{tests, Group};
 use crate::tree;
+use crate::wait::PATIENCE;
 
 /// What the laptop sees of three devices.
 pub const GROUP: Group = Group {
@@ -424,11 +425,12 @@ fn nothing_is_known_after_an_outage(fleet: &mut Fleet) -> Result<()> {
     is_missing(&folder.join("new"))?;
     tree::names(&folder)?;
     fleet.cut("tablet")?;
+    wait_for_state(fleet.device("laptop")?, "tablet", false, PATIENCE)?;
     // Nobody can be told of these.
     fs::write(home.join("file"), "meanwhile")?;
     fs::write(home.join("new"), "new")?;
     fleet.join("tablet")?;
-    fleet.wait_online(crate::wait::PATIENCE)?;
+    fleet.wait_online(PATIENCE)?;
     holds(&folder.join("file"), b"meanwhile")?;
     holds(&folder.join("new"), b"new")
 }
