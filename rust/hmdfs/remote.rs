@@ -26,6 +26,7 @@ pub(crate) mod names;
 pub(crate) mod open;
 mod opens;
 mod plain;
+pub(crate) mod rename;
 pub(crate) mod replace;
 pub(crate) mod set;
 mod space;

@@ -24,7 +24,7 @@ use crate::{
     local::directory::DirectoryOps as LocalOps,
     node::{Dentry, Inode, Node},
     peer::Peer,
-    remote::names::{self, Entry},
+    remote::rename::{rename_entries, Entry},
 };
 
 /// A rename, as the VFS asks for it.
@@ -77,7 +77,7 @@ impl Renaming<'_> {
             None => same_real_name(self.new)?,
         };
         let validity = self.old_dir.super_block().data().ask().validity;
-        let renamed = names::rename_entries(
+        let renamed = rename_entries(
             &Entry {
                 dir: &*of(self.old_dir)?.parts().inode_of(self.old_dir, peer)?,
                 name: &old_name,

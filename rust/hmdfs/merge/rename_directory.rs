@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     node::{Inode, InodeRef, Node},
-    remote::names::{rename_entries, Entry},
+    remote::rename::{rename_entries, Entry},
 };
 
 /// Renames a directory, or exchanges two.

@@ -26,7 +26,7 @@ use super::{
     inode::{self, fill_stat, getattr, iget, of},
     leases,
     listing::Listing,
-    names, open, set,
+    names, open, rename, set,
 };
 use crate::{
     link::Reply,
@@ -289,7 +289,7 @@ impl Operations<Hmdfs> for DirectoryOps {
         new: &Dentry,
         flags: Flags,
     ) -> Result<Renamed> {
-        names::rename(old_dir, old, new_dir, new, flags)
+        rename::rename(old_dir, old, new_dir, new, flags)
     }
 
     fn tmpfile(dir: &Inode, file: Tmpfile<'_, Hmdfs>) -> Result<TmpfileOpened> {

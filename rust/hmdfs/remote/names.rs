@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Making, removing and renaming files of other devices.
+//! Making and removing files of other devices; renaming them is [`super::rename`].
 //!
 //! Each change is one compound, which also tells what the change attribute of the
 //! directory was before and what its attributes are afterwards: so what is known of
@@ -9,13 +9,9 @@
 use hmdfs_kapi::{
     cred::current_umask,
     errno::{EPROTO, ESTALE},
-    fs::{
-        dentry::{Instantiated, Intent, Negative, Spliced},
-        inode_operations::Renamed,
-    },
-    vfs::rename::Flags,
+    fs::dentry::{Instantiated, Intent, Negative, Spliced},
 };
-use hmdfs_proto::{Attributes, Name, Operation, RenameFlags, Target};
+use hmdfs_proto::{Attributes, Name, Operation, Target};
 use kernel::{prelude::*, sync::Arc};
 
 use super::{
@@ -292,7 +288,7 @@ pub(crate) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Re
 }
 
 /// The node of `inode`, if it belongs to the same device as `node`; EXDEV if not.
-fn same_device<'a>(node: &Node, inode: &'a Inode) -> Result<&'a Node> {
+pub(super) fn same_device<'a>(node: &Node, inode: &'a Inode) -> Result<&'a Node> {
     match inode.data() {
         AnyNode::Remote(other) if Arc::ptr_eq(other.peer(), node.peer()) => Ok(other),
         _ => Err(EXDEV),
@@ -372,258 +368,8 @@ fn before_removal(outcomes: &mut Outcomes<'_>) -> Result<(u64, u64)> {
     Ok((file, directory))
 }
 
-/// Renames within one device; EXDEV to another one.
-pub(super) fn rename(
-    old_dir: &Inode,
-    old: &Dentry,
-    new_dir: &Inode,
-    new: &Dentry,
-    flags: Flags,
-) -> Result<Renamed> {
-    let (old_name, new_name) = (old.name(), new.name());
-    let renamed = rename_entries(
-        &Entry {
-            dir: old_dir,
-            name: old_name.as_bytes(),
-            inode: old.inode(),
-        },
-        &Entry {
-            dir: new_dir,
-            name: new_name.as_bytes(),
-            inode: new.inode(),
-        },
-        flags,
-    );
-    let (from, to) = renamed.inspect_err(|&error| {
-        if error == ENOENT || error == ESTALE {
-            // One of them is not what it was taken for.
-            old.d_drop();
-            new.d_drop();
-        }
-    })?;
-    // Each is about to get the name of the other.
-    old.set_time(to.as_time());
-    if flags.is_exchange() {
-        new.set_time(from.as_time());
-    }
-    Ok(Renamed::Moved)
-}
-
-/// A name in a remote directory, and what it is known to stand for.
-pub(crate) struct Entry<'a> {
-    pub(crate) dir: &'a Inode,
-    pub(crate) name: &'a [u8],
-    pub(crate) inode: Option<&'a Inode>,
-}
-
-/// Renames `old` to `new`, in directories of one device; EXDEV if they are not. Whatever the new
-/// name stands for is replaced, unless the flags say otherwise. Gives for how long the names of both
-/// directories are right then.
-pub(crate) fn rename_entries(
-    old: &Entry<'_>,
-    new: &Entry<'_>,
-    flags: Flags,
-) -> Result<(Validity, Validity)> {
-    let how = match (flags.is_noreplace(), flags.is_exchange()) {
-        _ if !flags.only(Flags::NOREPLACE | Flags::EXCHANGE) => return Err(EINVAL),
-        (false, false) => RenameFlags::Replace,
-        (true, false) => RenameFlags::NoReplace,
-        (false, true) => RenameFlags::Exchange,
-        (true, true) => return Err(EINVAL),
-    };
-    let replaced = new.inode.filter(|_| how == RenameFlags::Replace);
-    let renaming = Renaming {
-        from: old.dir,
-        to: new.dir,
-        names: (name(old.name)?, name(new.name)?),
-        moved: old.inode.ok_or(ENOENT)?,
-        other: new.inode,
-        how,
-        removal: replaced.map(Removal::begin).transpose()?,
-    };
-    let mount = old.dir.super_block().data();
-    let question = mount.ask();
-    let operations = renaming.operations()?;
-    let reply = compound::change(&mount, of(old.dir)?.peer(), &operations)?;
-    let mut outcomes = Outcomes::new(&reply, &operations)?;
-    let before = renaming.outcome(&mut outcomes)?;
-    let learned = renaming.learn_directories(&mut outcomes, &before, question);
-    let validity = learned.unwrap_or((question.validity, question.validity));
-    if let Err(error) = renaming.learn(&mut outcomes, &before, question) {
-        pr_debug!("what was renamed is not known well: {error:?}\n");
-    }
-    Ok(validity)
-}
-
-/// A rename, as far as inodes go.
-struct Renaming<'a> {
-    from: &'a Inode,
-    to: &'a Inode,
-    /// The old and the new one.
-    names: (Name<'a>, Name<'a>),
-    moved: &'a Inode,
-    /// What has the new name, as far as it is known.
-    other: Option<&'a Inode>,
-    how: RenameFlags,
-    /// What is replaced.
-    removal: Option<Removal<'a>>,
-}
-
-/// Change attributes before a rename.
-struct Before {
-    from: u64,
-    to: u64,
-    moved: u64,
-    /// Of the file that is exchanged for the moved one.
-    other: Option<u64>,
-}
-
-impl<'a> Renaming<'a> {
-    fn is_within_one(&self) -> bool {
-        core::ptr::eq(self.from, self.to)
-    }
-
-    fn operations(&self) -> Result<KVec<Operation<'a>>> {
-        let (name, new_name) = self.names;
-        let node = of(self.from)?;
-        let (from, to) = (node.handle(), same_device(node, self.to)?.handle());
-        let mut operations = KVec::with_capacity(25, GFP_KERNEL)?;
-        let mut push = |more: &[Operation<'a>]| operations.extend_from_slice(more, GFP_KERNEL);
-        push(&[Operation::File(to), Operation::GetChange])?;
-        if self.how == RenameFlags::Exchange {
-            push(&[Operation::Walk(new_name), Operation::GetChange])?;
-        }
-        push(&[
-            Operation::File(from),
-            Operation::Walk(name),
-            Operation::GetChange,
-            Operation::File(from),
-            Operation::GetChange,
-            Operation::Rename {
-                name,
-                file: of(self.moved)?.handle(),
-                new_directory: to,
-                new_name,
-                flags: self.how,
-                open: self.removal.as_ref().is_some_and(|removal| removal.is_open),
-            },
-            Operation::File(from),
-            Operation::Lease,
-            Operation::GetAttributes,
-            Operation::File(to),
-            Operation::Lease,
-            Operation::GetAttributes,
-            Operation::Walk(new_name),
-            Operation::GetHandle,
-            Operation::Lease,
-            Operation::GetAttributes,
-        ])?;
-        match (self.how, self.other) {
-            (RenameFlags::Exchange, _) => push(&[
-                Operation::File(from),
-                Operation::Walk(name),
-                Operation::GetHandle,
-                Operation::Lease,
-                Operation::GetAttributes,
-            ])?,
-            (_, Some(other)) => push(&[
-                Operation::File(same_device(node, other)?.handle()),
-                Operation::Lease,
-                Operation::GetAttributes,
-            ])?,
-            (_, None) => {}
-        }
-        Ok(operations)
-    }
-
-    /// Whether it was done.
-    fn outcome(&self, outcomes: &mut Outcomes<'_>) -> Result<Before> {
-        outcomes.done()?;
-        let to = outcomes.change()?;
-        let mut other = None;
-        if self.how == RenameFlags::Exchange {
-            outcomes.done()?;
-            other = Some(outcomes.change()?);
-        }
-        outcomes.done()?;
-        outcomes.done()?;
-        let moved = outcomes.change()?;
-        outcomes.done()?;
-        let from = outcomes.change()?;
-        outcomes.done()?;
-        Ok(Before {
-            from,
-            to,
-            moved,
-            other,
-        })
-    }
-
-    /// Takes over what the owner told of the directories, and gives for how long their names are
-    /// right.
-    fn learn_directories(
-        &self,
-        outcomes: &mut Outcomes<'_>,
-        before: &Before,
-        question: Question,
-    ) -> Result<(Validity, Validity)> {
-        let (name, new_name) = self.names;
-        let node = of(self.from)?;
-        let from = changed(self.from, node, name, outcomes, before.from, question);
-        if self.is_within_one() {
-            merge::changed_here(self.from, node.peer(), &node.handle(), new_name.as_bytes());
-            outcomes.done()?;
-            outcomes.lease()?;
-            outcomes.attributes()?;
-            return Ok((from, from));
-        }
-        let node = of(self.to)?;
-        let to = changed(self.to, node, new_name, outcomes, before.to, question);
-        Ok((from, to))
-    }
-
-    /// Takes over what the owner told of the files.
-    fn learn(&self, outcomes: &mut Outcomes<'_>, before: &Before, question: Question) -> Result {
-        learn(self.moved, outcomes, before.moved, question)?;
-        match (self.other, before.other) {
-            (Some(other), Some(other_before)) => {
-                outcomes.done()?;
-                learn(other, outcomes, other_before, question)
-            }
-            (Some(other), None) => {
-                let node = of(other)?;
-                let known = node.attributes();
-                let left = outcomes
-                    .done()
-                    .and_then(|()| outcomes.told(other, node, question));
-                // Its last name is gone, or the other ones are elsewhere.
-                let (question, attributes) = left.unwrap_or((question, without_a_name(&known)));
-                if let (0, Some(removal)) = (attributes.nlink, &self.removal) {
-                    removal.was_last();
-                }
-                // What it was before is not known: somebody may have written to it, and who opens
-                // another name of it has to see that.
-                let before = (attributes.nlink == 0).then_some(known.change);
-                inode::take_own(other, node, question, before, &attributes)
-            }
-            (None, _) => Ok(()),
-        }
-    }
-}
-
-/// Takes over the handle and the attributes that a walk has led to: the next three outcomes.
-fn learn(inode: &Inode, outcomes: &mut Outcomes<'_>, before: u64, question: Question) -> Result {
-    let node = of(inode)?;
-    outcomes.done()?;
-    if !node.learn(outcomes.handle()?) {
-        return Err(ESTALE.into());
-    }
-    let (question, attributes) = outcomes.told(inode, node, question)?;
-    inode::take_own(inode, node, question, Some(before), &attributes)
-}
-
 /// What is known of a file after it has lost a name.
-fn without_a_name(known: &Attributes) -> Attributes {
+pub(super) fn without_a_name(known: &Attributes) -> Attributes {
     Attributes {
         nlink: if known.is_directory() {
             0

@@ -21,7 +21,8 @@ use super::{
     extended,
     inode::{self, iget, of, Locking},
     leftovers::note,
-    names::{self, Entry},
+    names,
+    rename::{rename_entries, Entry},
 };
 use crate::node::{Inode, InodeRef};
 
@@ -56,7 +57,7 @@ pub(crate) fn replace(dir: &Inode, wanted: &[u8], target: &Inode, source: &vfs::
         name: wanted,
         inode: Some(target),
     };
-    names::rename_entries(&copied, &replaced, Flags::new(0))?;
+    rename_entries(&copied, &replaced, Flags::new(0))?;
     copy.is_placed = true;
     names::fsync(dir, false)
 }
