@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(1_500);
 
 /// All groups.
 pub fn groups() -> Vec<Group> {
-    vec![posix::PJDFSTEST, posix::NFSTEST, load::GROUP]
+    vec![posix::PJDFSTEST, load::GROUP]
 }
 
 /// The viewer, a tablet, and the owner, a laptop that may be written to.

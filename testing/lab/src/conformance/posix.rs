@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Whether system calls do what POSIX says: pjdfstest and nfstest_posix.
+//! Whether system calls do what POSIX says: pjdfstest.
 
 use std::collections::BTreeSet;
 use std::fs;
 
-use anyhow::{bail, ensure, Result};
+use anyhow::{ensure, Result};
 
 use super::{directory, fleet, run, View};
 use crate::fleet::Fleet;
-use crate::process;
 use crate::suite::{tests, Group};
 
 /// Names, modes, owners and times. In `merge_view` new files are this device's, whatever is beside
@@ -21,18 +20,6 @@ pub const PJDFSTEST: Group = Group {
         Fleet: pjdfstest_local,
         pjdfstest_merged_local,
         pjdfstest_device,
-    ],
-};
-
-/// Opening, reading, writing, mapping.
-pub const NFSTEST: Group = Group {
-    name: "nfstest",
-    fleet: Some(fleet),
-    tests: tests![
-        Fleet: nfstest_local,
-        nfstest_merged_local,
-        nfstest_device,
-        nfstest_merged_device,
     ],
 };
 
@@ -107,37 +94,4 @@ fn pjdfstest_merged_local(fleet: &mut Fleet) -> Result<()> {
 
 fn pjdfstest_device(fleet: &mut Fleet) -> Result<()> {
     as_below(fleet, View::Device, &OF_DEVICES)
-}
-
-fn nfstest(fleet: &Fleet, view: View) -> Result<()> {
-    let path = directory(fleet, view)?;
-    let path = path.to_string_lossy();
-    // It looks for its own address by a way to the Internet, without going it.
-    process::run("ip", &["route", "replace", "default", "dev", "lo"])?;
-    let arguments = ["--nomount", "--mtpoint", &path, "--createtraces=no"];
-    let (text, success) = run("nfstest_posix", &arguments, "/".as_ref())?;
-    if success {
-        return Ok(());
-    }
-    let complaints: Vec<&str> = text.lines().filter(|line| line.contains("FAIL")).collect();
-    if complaints.is_empty() {
-        bail!("{text}");
-    }
-    bail!("{}", complaints.join("\n"))
-}
-
-fn nfstest_local(fleet: &mut Fleet) -> Result<()> {
-    nfstest(fleet, View::Local)
-}
-
-fn nfstest_merged_local(fleet: &mut Fleet) -> Result<()> {
-    nfstest(fleet, View::MergedLocal)
-}
-
-fn nfstest_device(fleet: &mut Fleet) -> Result<()> {
-    nfstest(fleet, View::Device)
-}
-
-fn nfstest_merged_device(fleet: &mut Fleet) -> Result<()> {
-    nfstest(fleet, View::MergedDevice)
 }
