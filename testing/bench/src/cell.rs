@@ -46,6 +46,10 @@ pub fn run(cell: &Cell, selection: &Selection, scale: Scale) -> Result<()> {
     system.settle()?;
     for row in rows.iter().filter(|row| selection.workload(row.name)) {
         eprintln!("  {}", row.name);
+        if let Some(reason) = plan::is_elsewhere(cell, row.name) {
+            gap(cell, row.name, reason);
+            continue;
+        }
         if let Err(error) = measure(cell, system.as_ref(), row, scale) {
             gap(cell, row.name, &format!("not possible: {error:#}"));
         }

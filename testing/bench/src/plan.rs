@@ -120,6 +120,19 @@ pub fn workloads_of(cell: &Cell, selection: &Selection) -> Vec<&'static str> {
         .collect()
 }
 
+/// Why a workload says nothing about the other device in this cell, if so.
+pub fn is_elsewhere(cell: &Cell, workload: &str) -> Option<&'static str> {
+    const MAKING: [&str; 5] = [
+        "create_unlink",
+        "seq_write",
+        "shared_dir",
+        "small_create",
+        "untar",
+    ];
+    (cell.system == "hmdfs_merge" && MAKING.contains(&workload))
+        .then_some("new files in merge_view are made on this device")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
