@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{anyhow, Context, Result};
 
 use crate::device::{Device, Peer, FOLDER, PORT};
+use crate::freeze;
 use crate::fsmount;
 use crate::net::{Line, Network};
 use crate::netns::{self, Namespace};
@@ -251,6 +252,7 @@ pub fn wait_for_state(
 
 /// Removes what an interrupted run left behind.
 pub fn clean() -> Result<()> {
+    freeze::thaw_below(Path::new(FOLDER))?;
     for target in fsmount::mounts_below(Path::new(FOLDER))? {
         fsmount::detach(&target).with_context(|| format!("cannot unmount {}", target.display()))?;
     }

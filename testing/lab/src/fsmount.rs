@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use rustix::fs::CWD;
@@ -104,12 +104,23 @@ pub fn detach(target: &Path) -> Result<(), Errno> {
 }
 
 /// The mount points at or below `root`, the innermost first.
-pub fn mounts_below(root: &Path) -> Result<Vec<std::path::PathBuf>> {
+pub fn mounts_below(root: &Path) -> Result<Vec<PathBuf>> {
+    table_below(root, |_| true)
+}
+
+/// Of the mount points at or below `root` those of disks.
+pub fn disks_below(root: &Path) -> Result<Vec<PathBuf>> {
+    table_below(root, |source| source.starts_with("/dev/"))
+}
+
+fn table_below(root: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let table = std::fs::read_to_string("/proc/self/mounts")?;
     let mut targets: Vec<_> = table
         .lines()
-        .filter_map(|line| line.split(' ').nth(1))
-        .map(|target| std::path::PathBuf::from(target.replace("\\040", " ")))
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(source, _)| is_wanted(source))
+        .filter_map(|(_, rest)| rest.split(' ').next())
+        .map(|target| PathBuf::from(target.replace("\\040", " ")))
         .filter(|target| target.starts_with(root))
         .collect();
     targets.reverse();

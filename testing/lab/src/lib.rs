@@ -9,6 +9,7 @@ pub mod device;
 pub mod disk;
 pub mod exercise;
 pub mod fleet;
+pub mod freeze;
 pub mod fsmount;
 pub mod hmdfsctl;
 pub mod impostor;

@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::fleet::{Fleet, Plan};
+use crate::freeze::Frozen;
 use crate::random::Random;
 use crate::storage::Storage;
 use crate::suite::support::{holds, same_bytes};
-use crate::suite::windows::Frozen;
 use crate::suite::{tests, Group};
 
 /// A laptop that writes to a tablet.

@@ -2,15 +2,16 @@
 
 //! Devices whose disk stands still: what waits for it is bounded, and nothing is lost.
 
-use std::fs::{self, File};
-use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
 
-use anyhow::{anyhow, ensure, Context, Result};
+use anyhow::{anyhow, ensure, Result};
 use hmdfs_netlink::DownReason;
 use hmdfs_proto::{Name, Opcode, Operation, MAX_DATA};
 
 use crate::fleet::{Fleet, Plan};
+use crate::freeze::Frozen;
 use crate::impostor::{compound, Impostor, Watch};
 use crate::net::Network;
 use crate::storage::Storage;
@@ -34,37 +35,6 @@ fn prepare() -> Result<Fleet> {
     ])
     .policy("tablet", "laptop", "write", 4)
     .start()
-}
-
-const FIFREEZE: libc::Ioctl = 0xc004_5877_u32 as libc::Ioctl;
-const FITHAW: libc::Ioctl = 0xc004_5878_u32 as libc::Ioctl;
-
-/// A file system on which nothing can be changed, until this is dropped.
-pub struct Frozen(PathBuf);
-
-impl Frozen {
-    /// Freezes the file system that holds `path`.
-    pub fn new(path: PathBuf) -> Result<Self> {
-        ioctl(&path, FIFREEZE).context("cannot freeze")?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        if let Err(error) = ioctl(&self.0, FITHAW) {
-            eprintln!("lab: cannot thaw {}: {error:#}", self.0.display());
-        }
-    }
-}
-
-fn ioctl(path: &Path, request: libc::Ioctl) -> Result<()> {
-    let directory = File::open(path)?;
-    // SAFETY: neither request reads or writes memory.
-    if unsafe { libc::ioctl(directory.as_raw_fd(), request, 0) } < 0 {
-        return Err(std::io::Error::last_os_error().into());
-    }
-    Ok(())
 }
 
 /// A device that sends and sends, whatever the tablet says that it can hold.
@@ -100,12 +70,20 @@ fn flood(fleet: &Fleet, home: PathBuf) -> Result<()> {
     message.resize(message.len() + MAX_DATA as usize, 7);
     let mut watch = Watch::on(tablet)?;
     let frozen = Frozen::new(home)?;
-    let mut sent = 0;
-    while sent < 64 && impostor.send(&message).is_ok() {
-        sent += 1;
-    }
-    let reason = watch.down();
-    drop(frozen);
+    let (reason, sent) = thread::scope(|scope| {
+        // It may wait for room in a socket that nobody reads any more, for as long as the disk stands
+        // still: the tablet keeps the connection until its requests have ended.
+        let sender = scope.spawn(|| {
+            let mut sent = 0;
+            while sent < 64 && impostor.send(&message).is_ok() {
+                sent += 1;
+            }
+            sent
+        });
+        let reason = watch.down();
+        drop(frozen);
+        (reason, sender.join().unwrap_or_default())
+    });
     same("the reason", reason?, DownReason::Protocol)?;
     ensure!(sent >= 16, "the link ended after {sent} MiB already");
     Ok(())
