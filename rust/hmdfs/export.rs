@@ -31,6 +31,7 @@ mod replay;
 mod set;
 mod write;
 mod writers;
+mod writing;
 
 use core::ops::Deref;
 

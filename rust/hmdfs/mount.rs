@@ -44,10 +44,12 @@ use crate::{
 mod options;
 mod share;
 mod subtree;
+mod visits;
 
 use options::{text_of, Options};
 use share::Share;
 use subtree::Subtree;
+use visits::Visits;
 
 /// The type of file system.
 pub(crate) struct Hmdfs;
@@ -111,6 +113,9 @@ pub(crate) struct Mount {
     /// Its inodes; only while it is mounted.
     #[pin]
     pub(crate) inodes: SpinLock<Option<fs::inode::Inodes<Hmdfs>>>,
+    /// Who uses them for another device.
+    #[pin]
+    visits: Visits,
     /// Files that were fetched ahead.
     #[pin]
     pub(crate) ahead: remote::ahead::Batches,
@@ -232,6 +237,7 @@ impl fs::FileSystem for Hmdfs {
                 leftovers <- Leftovers::new(),
                 watch <- new_mutex!(None, "hmdfs::Mount::watch"),
                 inodes <- new_spinlock!(None, "hmdfs::Mount::inodes"),
+                visits <- Visits::new(),
                 ahead <- remote::ahead::Batches::new(),
                 dependents: merge::Dependents::new()?,
                 mounted_at: fs::inode::current_time(),
@@ -309,6 +315,7 @@ impl fs::FileSystem for Hmdfs {
         let watch = mount.watch.lock().take();
         drop(watch);
         *mount.inodes.lock() = None;
+        mount.visits.wait();
     }
 
     fn unmounted(mount: ArcBorrow<'_, Mount>) {
@@ -334,6 +341,12 @@ impl fs::FileSystem for Hmdfs {
     fn lower_changed(mount: ArcBorrow<'_, Mount>, ino: u64, is_there: bool) {
         if let Some(share) = mount.share() {
             share.export.leases().changed(ino, is_there);
+        }
+    }
+
+    fn lower_opened(mount: ArcBorrow<'_, Mount>, ino: u64) {
+        if let Some(share) = mount.share() {
+            share.export.leases().program_opens(ino);
         }
     }
 

@@ -24,6 +24,7 @@ mod presence;
 mod queue;
 pub(crate) mod session;
 mod table;
+mod writing;
 
 pub(crate) use device::{
     DeviceId,

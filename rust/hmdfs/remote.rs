@@ -29,9 +29,11 @@ mod plain;
 pub(crate) mod rename;
 pub(crate) mod replace;
 pub(crate) mod set;
+mod sharing;
 mod space;
 pub(crate) mod statfs;
 mod symlink;
 pub(crate) mod write;
+pub(crate) mod writing;
 
 pub(crate) use inode::Node;

@@ -97,6 +97,15 @@ pub trait Operations<F: FileSystem>: 'static {
     /// Whether the calling task may read and write through `file` as far as locks go. Called for
     /// each read and write.
     fn may_transfer(inode: &Inode<F>, file: &File<F>) -> Result;
+
+    /// Whether what a program is about to write has to go to the owner at once, and no more than that, as
+    /// with O_DIRECT; with `append`, the size of the inode is right afterwards. Called for each write
+    /// without O_DIRECT. No lock is held; may sleep.
+    fn writes_through(inode: &Inode<F>, append: bool) -> bool;
+
+    /// Whether what was just written to the page cache may stay there; otherwise it is sent. No lock is
+    /// held; may sleep.
+    fn may_stay(inode: &Inode<F>) -> bool;
 }
 
 /// What to copy from one file to another.

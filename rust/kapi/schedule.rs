@@ -14,3 +14,9 @@ pub fn give_way() {
     // SAFETY: The caller may sleep.
     unsafe { bindings::give_way() };
 }
+
+/// Whether the current task is a thread of the kernel, and so does nothing for a program that waits.
+pub fn is_kthread() -> bool {
+    // SAFETY: Looks at the current task only.
+    unsafe { bindings::current_is_kthread() }
+}

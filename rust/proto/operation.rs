@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::lock::Locking;
 use crate::name::{AttributeName, Name, Target};
+use crate::recall::Recall;
 use crate::MAX_DATA;
 
 /// One operation of a request.
@@ -222,6 +223,15 @@ pub enum Operation<'a> {
         /// Most bytes; at most [`MAX_DATA`].
         limit: u32,
     },
+    /// Asks which of some files of the sender the receiver may have written to without having sent that, or
+    /// write to at any moment. Of the first ones, what was written is sent before that is answered.
+    /// It is the only operation of its compound.
+    Writing {
+        /// How many are the first ones.
+        flush: u16,
+        /// The keys of the files.
+        files: Recall<'a>,
+    },
     /// One that this version does not know; its outcome is
     /// [`crate::Status::EOPNOTSUPP`].
     Other(u8),
@@ -287,6 +297,7 @@ impl<'a> Operation<'a> {
             Operation::Closed => 39,
             Operation::MakeUnnamed { .. } => 40,
             Operation::Fetch { .. } => 41,
+            Operation::Writing { .. } => 42,
             Operation::Other(code) => *code,
         }
     }
@@ -320,6 +331,7 @@ impl<'a> Operation<'a> {
             Operation::Sync { .. } => 5,
             Operation::Locking(locking) => locking.size(),
             Operation::Value(bytes) => bytes.len(),
+            Operation::Writing { files, .. } => files.as_bytes().len().saturating_add(2),
             Operation::Seek { .. } => 9,
             Operation::Once { .. } => 10,
             Operation::Read { .. } | Operation::ReadDirectory { .. } | Operation::Write { .. } => {
@@ -500,6 +512,10 @@ impl<'a> Operation<'a> {
                 (file, limit @ 0..=MAX_DATA) => Operation::Fetch { file, limit },
                 _ => return Err(Error::TooLong),
             },
+            42 => Operation::Writing {
+                flush: from.u16()?,
+                files: Recall::decode(from.bytes(from.remaining())?)?,
+            },
             other => return Ok(Operation::Other(other)),
         };
         decoder.finish()?;
@@ -607,6 +623,10 @@ impl<'a> Operation<'a> {
             Operation::Fetch { file, limit } => {
                 file.encode(encoder)?;
                 encoder.u32(*limit)
+            }
+            Operation::Writing { flush, files } => {
+                encoder.u16(*flush)?;
+                encoder.bytes(files.as_bytes())
             }
             Operation::Locking(locking) => locking.encode(encoder),
             Operation::Value(bytes) => encoder.bytes(bytes),

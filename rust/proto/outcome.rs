@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::lock::Conflict;
 use crate::name::Target;
-use crate::recall::Lease;
+use crate::recall::{Lease, OpenFiles};
 
 /// How a write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,8 @@ pub enum Outcome<'a> {
     Lease(Lease),
     /// Of `Fetch`; `None` when the file cannot be had in this way.
     Fetched(Option<Fetched>),
+    /// Of `Writing`: the files that may be written to.
+    Writing(OpenFiles),
 }
 
 impl<'a> Outcome<'a> {
@@ -143,6 +145,7 @@ impl<'a> Outcome<'a> {
             } else {
                 None
             }),
+            42 => Outcome::Writing(OpenFiles::decode(decoder.bytes(decoder.remaining())?)?),
             33 | 36 => Outcome::Locked(decoder.flag()?),
             35 => Outcome::Conflict(Conflict::decode(&mut decoder)?),
             _ => return Err(Error::Unknown),
@@ -175,6 +178,8 @@ impl<'a> Outcome<'a> {
             }
             Outcome::Synced(errors) => encoder.u32(*errors),
             Outcome::Created(created) => encoder.flag(*created),
+            Outcome::Writing(files) if files.is_empty() => Ok(()),
+            Outcome::Writing(files) => files.encode(encoder),
             Outcome::Lease(lease) => encoder.u8(*lease as u8),
             Outcome::Fetched(fetched) => {
                 encoder.flag(fetched.is_some())?;

@@ -70,6 +70,11 @@ impl<'a> Recall<'a> {
         keys.iter().try_for_each(|&key| encoder.u64(key))
     }
 
+    /// The body.
+    pub(crate) const fn as_bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// Whether all leases are taken back.
     pub fn is_of_all(&self) -> bool {
         self.0.is_empty()
@@ -82,7 +87,8 @@ impl<'a> Recall<'a> {
     }
 }
 
-/// The body of the reply to a RECALL: which of its files the sender has open, a bit for each key.
+/// Which of some files that it was asked about a device has open, a bit for each key: the body of the
+/// reply to a RECALL, and the outcome of [`crate::Operation::Writing`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenFiles([u64; Self::WORDS]);
 

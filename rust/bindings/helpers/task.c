@@ -109,6 +109,11 @@ void hmdfs_helper_interrupt(struct task_struct *task)
 	send_sig(SIGTERM, task, 1);
 }
 
+bool hmdfs_helper_current_is_kthread(void)
+{
+	return current->flags & PF_KTHREAD;
+}
+
 /* May sleep. Where there is no lazy preemption, the two flags are one. */
 void hmdfs_helper_give_way(void)
 {

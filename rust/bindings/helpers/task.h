@@ -26,6 +26,7 @@ bool hmdfs_helper_current_was_killed(void);
 
 int hmdfs_helper_current_umask(void);
 int hmdfs_helper_replace_umask(int umask);
+bool hmdfs_helper_current_is_kthread(void);
 void hmdfs_helper_give_way(void);
 
 #endif /* HMDFS_HELPERS_TASK_H */

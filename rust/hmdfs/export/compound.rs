@@ -2,6 +2,8 @@
 
 //! Executes the operations of a compound request.
 
+use core::cell::Cell;
+
 use hmdfs_kapi::{
     cred,
     errno::{EOPNOTSUPP, ESTALE},
@@ -10,8 +12,8 @@ use hmdfs_kapi::{
 };
 use hmdfs_model::security::Access;
 use hmdfs_proto::{
-    self as proto, Attributes, Entry, Fetched, FileSystem, Handle, Lease, Locking, Operation,
-    Outcome, ReplyWriter, RequestReader, Status, Target,
+    self as proto, Attributes, Entry, Fetched, FileSystem, Handle, Lease, Locking, OpenFiles,
+    Operation, Outcome, ReplyWriter, RequestReader, Status, Target,
 };
 use kernel::{
     error::code::EOVERFLOW,
@@ -22,8 +24,11 @@ use kernel::{
 use super::{
     access, attributes, directory, label,
     replay::{Begin, Kept, MAX_REPLY},
-    set, status, write, Body, Client, Export, Response,
+    set, status, write,
+    writing::File,
+    Body, Client, Export, Response,
 };
+use crate::peer::Peer;
 
 /// Most bytes of encoded entries in a reply, whatever the client would take.
 const MAX_LISTING: usize = 256 << 10;
@@ -145,6 +150,7 @@ fn execute<C: Client + ?Sized>(
         capacity: size,
         current: None,
         input,
+        wrote: false,
         data: None,
         seen: [const { None }; SEEN],
         value: KVVec::new(),
@@ -242,6 +248,7 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             | Operation::MakeUnnamed { .. }
             | Operation::Other(_) => 0,
             Operation::Create { .. } | Operation::Lease => 1,
+            Operation::Writing { .. } => OpenFiles::SIZE,
             Operation::Sync { .. } => 4,
             Operation::Write { .. } => 24,
             Operation::GetChange | Operation::Copy { .. } | Operation::Seek { .. } => 8,
@@ -274,6 +281,8 @@ pub(super) struct Execution<'a, C: ?Sized> {
     pub(super) current: Option<Current>,
     /// The data of the request.
     pub(super) input: Option<PageRun>,
+    /// Whether they were written, or were to be.
+    pub(super) wrote: bool,
     /// The data of the reply.
     data: Option<PageRun>,
     /// Files that were named by a handle.
@@ -400,6 +409,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
                     limit,
                     plus: *plus,
                     holder: client.peer().filter(|_| *lease),
+                    has_looked: Cell::new(false),
                 };
                 return listing.write(*cookie, operation, writer);
             }
@@ -529,13 +539,17 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         kept.then_some(path).ok_or_else(stale)
     }
 
-    /// The client has the current file, a regular one, open from now on.
-    pub(super) fn opened(&mut self) -> Result {
+    /// The client has the current file, a regular one, open from now on, perhaps for writing.
+    pub(super) fn opened(&mut self, write: bool) -> Result {
         let (client, export) = (self.client, self.export);
         let current = self.current()?;
         let key = current.handle(export)?.identity().key();
         if let Some(peer) = client.peer() {
             export.leases.opened(peer, key);
+            if write {
+                let ino = current.path.ino();
+                export.leases.opened_for_writing(peer, File { ino, key });
+            }
             if current.path.is_unlinked() {
                 export.leases.keep(peer, key, &current.path);
             }
@@ -554,6 +568,9 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         if !export.leases.keep_open(peer, key, &current.path) {
             return Err(ENFILE);
         }
+        // It may be given a name.
+        let ino = current.path.ino();
+        export.leases.opened_for_writing(peer, File { ino, key });
         Ok(())
     }
 
@@ -571,15 +588,29 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         Ok(())
     }
 
-    /// Gives the client a lease on the current file, if it can have one.
+    /// Gives the client a lease on the current file, if it can have one. What others have written to that
+    /// comes first, unless the client has just done so itself.
     fn lease(&mut self) -> Result<Lease> {
-        let (client, export) = (self.client, self.export);
+        let (client, export, wrote) = (self.client, self.export, self.wrote);
         let current = self.current()?;
         let handle = current.handle(export)?;
-        let peer = client.peer();
-        Ok(peer.map_or(Lease::None, |peer| {
-            export.leases.grant(peer, &current.path, &handle)
-        }))
+        let Some(peer) = client.peer() else {
+            return Ok(Lease::None);
+        };
+        let lease = export
+            .leases
+            .grant(peer, &current.path, &handle, &export.writers);
+        if !current.path.is_reg() {
+            return Ok(lease);
+        }
+        let (ino, key) = (current.path.ino(), handle.identity().key());
+        // The lease was noted before: whoever opens the file for writing from now on breaks it.
+        let is_written = if wrote {
+            export.leases.may_be_written(peer, File { ino, key })
+        } else {
+            export.leases.is_written(peer, File { ino, key })
+        };
+        Ok(if is_written { Lease::Busy } else { lease })
     }
 
     /// Checks that the current file may be opened like this.
@@ -593,7 +624,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         if write {
             access::check_open(export, client, &current.path, Mask::Write)?;
         }
-        self.opened()
+        self.opened(write)
     }
 
     /// Reads all of a small file.
@@ -612,13 +643,20 @@ impl<C: Client + ?Sized> Execution<'_, C> {
     fn fetch(&mut self, handle: &Handle, limit: u32) -> Result<Option<Fetched>> {
         let found = self.find(handle)?;
         self.current = Some(found);
-        let lease = self.lease()?;
         let (client, export) = (self.client, self.export);
         let current = self.current()?;
         write::check_regular(current)?;
+        let (ino, key) = (current.path.ino(), handle.identity().key());
+        let others = |peer: &Arc<Peer>| export.leases.may_be_written(peer, File { ino, key });
+        if client.peer().is_some_and(others) {
+            // Nobody has asked for it, so nobody is asked.
+            return Ok(None);
+        }
+        let lease = self.lease()?;
+        let current = self.current()?;
         // That it is opened under the lease is not said, so this is for all times that it is.
         access::check_open(export, client, &current.path, Mask::Read)?;
-        self.opened()?;
+        self.opened(false)?;
         let attributes = attributes::attributes(&self.current()?.path.getattr()?);
         if attributes.size > u64::from(limit.min(self.data_left())) {
             return Ok(None);

@@ -6,11 +6,13 @@
 //! system; handles and attributes are then looked up name by name, without that
 //! lock. What vanishes in between is left out.
 
+use core::cell::Cell;
+
 use hmdfs_kapi::vfs::{DirectoryFile, Emit, Mask, Path};
 use hmdfs_proto::{Attributes, Encoder, Entry, Handle, Lease, Name, Operation, ReplyWriter};
 use kernel::{error::code::EOVERFLOW, prelude::*, sync::Arc};
 
-use super::{attributes, Export};
+use super::{attributes, writing::File, Export};
 use crate::peer::Peer;
 
 /// Most entries that are collected for one reply.
@@ -28,6 +30,8 @@ pub(super) struct Listing<'a> {
     pub(super) plus: bool,
     /// Who gets leases on what is listed.
     pub(super) holder: Option<&'a Arc<Peer>>,
+    /// Whether other peers were asked what they are writing to.
+    pub(super) has_looked: Cell<bool>,
 }
 
 impl Listing<'_> {
@@ -199,9 +203,19 @@ impl Listing<'_> {
         let path = self.directory.lookup(name.as_bytes())?;
         let handle = self.export.handles.encode(&path)?;
         let leases = &self.export.leases;
-        let lease = self
-            .holder
-            .map_or(Lease::None, |peer| leases.grant(peer, &path, &handle));
+        let mut lease = Lease::None;
+        if let Some(peer) = self.holder {
+            lease = leases.grant(peer, &path, &handle, &self.export.writers);
+            let (ino, key) = (path.ino(), handle.identity().key());
+            let is_written = || leases.may_be_written(peer, File { ino, key });
+            if is_written() && !self.has_looked.replace(true) {
+                leases.look_through_written(peer);
+            }
+            if is_written() {
+                // Whoever wants to know more asks about it alone.
+                lease = Lease::Busy;
+            }
+        }
         let attributes = attributes::attributes(&path.getattr()?);
         Ok((lease, (handle, attributes)))
     }

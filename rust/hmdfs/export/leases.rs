@@ -30,11 +30,11 @@ use hmdfs_proto::{Encoder, Handle, Lease, Opcode, OpenFiles, Recall};
 use kernel::{
     new_condvar, new_spinlock,
     prelude::*,
-    sync::{Arc, CondVar, CondVarTimeoutResult, SpinLock},
+    sync::{atomic::Atomic, Arc, CondVar, CondVarTimeoutResult, SpinLock},
     time::{delay::fsleep, msecs_to_jiffies, Delta, Instant, Monotonic},
 };
 
-use super::opened::Opened;
+use super::{opened::Opened, writers::Writers, writing::Writing};
 use crate::{link::DownReason, peer::Peer};
 
 /// Most leases of one holder.
@@ -48,7 +48,7 @@ const BUCKETS: usize = 1 << 15;
 const PATIENCE: u32 = 7_000;
 
 /// How long a program of this device waits for a holder to reply, in milliseconds.
-const MOMENT: u32 = 1_000;
+pub(super) const MOMENT: u32 = 1_000;
 
 /// How long no program of this device waits for a holder that took longer.
 const SLOW: Delta = Delta::from_secs(10);
@@ -84,6 +84,10 @@ struct Shared {
     /// The tasks that change something for a peer.
     #[pin]
     changing: SpinLock<KVec<Change>>,
+    /// How many files any peer may be writing to.
+    noted: Atomic<usize>,
+    /// How many tasks wait for what a peer has written.
+    waiting: Atomic<u32>,
 }
 
 /// Something that is being changed for a peer, by one task.
@@ -117,6 +121,9 @@ pub(crate) struct Holder {
     /// What it may have open.
     #[pin]
     opened: SpinLock<Opened>,
+    /// What it may be writing to.
+    #[pin]
+    writing: SpinLock<Writing>,
     /// More leases are known to be void.
     #[pin]
     told: CondVar,
@@ -146,6 +153,7 @@ impl Holder {
                 "Holder::state"
             ),
             opened <- new_spinlock!(Opened::new(), "Holder::opened"),
+            writing <- new_spinlock!(Writing::new(), "Holder::writing"),
             told <- new_condvar!("Holder::told"),
         })
     }
@@ -165,6 +173,22 @@ impl Holder {
     /// What the peer may have open.
     pub(super) fn opened(&self) -> &SpinLock<Opened> {
         &self.opened
+    }
+
+    /// What the peer may be writing to.
+    pub(super) fn writing(&self) -> &SpinLock<Writing> {
+        &self.writing
+    }
+
+    /// Whether it took too long lately to be waited for again.
+    pub(super) fn is_slow(&self) -> bool {
+        let slow = self.state.lock().slow;
+        slow.is_some_and(|since| since.elapsed() < SLOW)
+    }
+
+    /// It has taken too long.
+    pub(super) fn set_slow(&self) {
+        self.state.lock().slow = Some(Instant::now());
     }
 
     /// Gives up the files without a name that are kept for the peer in other sessions than
@@ -191,6 +215,8 @@ impl Leases {
                 pin_init!(Shared {
                     holders <- new_spinlock!(KVec::new(), "Leases::holders"),
                     changing <- new_spinlock!(KVec::new(), "Leases::changing"),
+                    noted: Atomic::new(0),
+                    waiting: Atomic::new(0),
                 }),
                 GFP_KERNEL,
             )?,
@@ -202,8 +228,15 @@ impl Leases {
     }
 
     /// Gives a lease on the file at `path`, if one can be had now. To be called before what it is
-    /// about is looked up.
-    pub(super) fn grant(&self, peer: &Arc<Peer>, path: &Path, handle: &Handle) -> Lease {
+    /// about is looked up. What the export itself has open for writing is in
+    /// `writers`.
+    pub(super) fn grant(
+        &self,
+        peer: &Arc<Peer>,
+        path: &Path,
+        handle: &Handle,
+        writers: &Writers,
+    ) -> Lease {
         let (ino, key) = (path.ino(), handle.identity().key());
         let holder = peer.holder();
         if !self.enabled || self.admit(peer).is_err() {
@@ -225,9 +258,9 @@ impl Leases {
         if has_broken {
             self.wake(peer);
         }
-        if given && path.is_reg() && path.is_open_for_write() {
+        if given && path.is_reg() && path.has_writers_besides(writers.count(path)) {
             // Its data may change at any time, and nobody would tell. The lease stays: there may be an
-            // older one, when it is this very peer for which the file is open.
+            // older one.
             return Lease::Busy;
         }
         match given {
@@ -304,7 +337,7 @@ impl Leases {
         for peer in waited_for.into_iter().flatten() {
             let holder = peer.holder();
             if !holder.wait(MOMENT) {
-                holder.state.lock().slow = Some(Instant::now());
+                holder.set_slow();
             }
         }
     }
@@ -322,6 +355,59 @@ impl Leases {
         }
         change.broke = true;
         Changer::Peer
+    }
+
+    /// A peer is about to make changes to the file with this inode number that nobody will be told of:
+    /// breaks the leases of others, and waits until they rely on them no more.
+    pub(super) fn break_others(&self, peer: &Peer, ino: u64) {
+        let mut broke = false;
+        for other in self.shared.holders.lock().iter() {
+            if other.serial() == peer.serial() {
+                continue;
+            }
+            let mut state = other.holder().state.lock();
+            if state
+                .granted
+                .as_mut()
+                .is_some_and(|granted| granted.change(ino))
+            {
+                broke = true;
+                self.wake(other);
+            }
+        }
+        if broke {
+            self.wait_for_others(peer.serial());
+        }
+    }
+
+    /// Waits until all peers but one know of the leases that were broken.
+    fn wait_for_others(&self, changer: u64) {
+        for number in 0.. {
+            let peer = self.shared.holders.lock().get(number).cloned();
+            let Some(peer) = peer else {
+                return;
+            };
+            // The holder's own time begins a moment later, when it is told.
+            let patience = PATIENCE + PATIENCE / 10;
+            if peer.serial() != changer && !peer.holder().wait(patience) {
+                distrust(&peer);
+            }
+        }
+    }
+
+    /// Whether leases are given at all.
+    pub(super) fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// How many files any peer may be writing to.
+    pub(super) fn noted(&self) -> &Atomic<usize> {
+        &self.shared.noted
+    }
+
+    /// How many tasks wait for what a peer has written.
+    pub(super) fn waiting(&self) -> &Atomic<u32> {
+        &self.shared.waiting
     }
 
     /// The peers that have leases, or files open.
@@ -396,19 +482,8 @@ impl Changing<'_> {
         let Some(change) = self.remove() else {
             return;
         };
-        if !change.broke {
-            return;
-        }
-        for number in 0.. {
-            let peer = leases.shared.holders.lock().get(number).cloned();
-            let Some(peer) = peer else {
-                return;
-            };
-            // The holder's own time begins a moment later, when it is told.
-            let patience = PATIENCE + PATIENCE / 10;
-            if peer.serial() != change.peer && !peer.holder().wait(patience) {
-                distrust(&peer);
-            }
+        if change.broke {
+            leases.wait_for_others(change.peer);
         }
     }
 

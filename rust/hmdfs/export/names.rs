@@ -331,7 +331,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         self.current = Some(Current::new(path));
         if matches!(outcome, Outcome::Created(true)) {
             // Whoever makes a file may open it, whatever its mode.
-            self.opened()?;
+            self.opened(true)?;
         }
         Ok(outcome)
     }

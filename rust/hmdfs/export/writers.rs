@@ -84,6 +84,14 @@ impl Writers {
         })
     }
 
+    /// How many of the open files are of the file at `path`.
+    pub(super) fn count(&self, path: &Path) -> usize {
+        let identity = path.identity();
+        let open = self.open.lock();
+        let is_it = |entry: &&Entry| entry.writer.identity == identity;
+        open.iter().filter(is_it).count()
+    }
+
     fn share(&self, identity: usize) -> Option<Use<'_>> {
         self.share_of(&mut self.open.lock(), identity)
     }

@@ -17,6 +17,7 @@ use crate::{
         Waker, //
     },
     peer::{grants::Bell, Peer},
+    remote::writing,
 };
 use hmdfs_kapi::{
     memalloc::NofsScope,
@@ -106,6 +107,12 @@ impl Incoming {
         }
         if self.header.opcode != Opcode::Compound {
             return self.reply(Status::EOPNOTSUPP, &[], None);
+        }
+        // It is the client's business, whether or not anything is exported here.
+        if self.header.all_data() == 0 {
+            if let Some(body) = writing::answer(&link.mount, &link.peer, &self.body) {
+                return self.reply(Status::Ok, &body, None);
+            }
         }
         // That nothing is executed is an answer, too, and may have to be kept.
         let export = match link.mount.share() {

@@ -71,11 +71,15 @@ impl Waiter {
         )
     }
 
-    /// Errors: those of the call, which ends by itself after at most so many milliseconds; `EINTR`
+    /// Errors: those of the call, which ends by itself after at most `limit` milliseconds; `EINTR`
     /// when the task is being killed.
     pub(super) fn wait(&self, limit: u32) -> Result<Reply> {
-        self.done
-            .wait_killable_timeout(limit.saturating_add(GRACE))?;
+        self.wait_within(limit.saturating_add(GRACE))
+    }
+
+    /// As [`Waiter::wait`], but does not wait any longer, though the call goes on: `ETIMEDOUT`.
+    pub(super) fn wait_within(&self, limit: u32) -> Result<Reply> {
+        self.done.wait_killable_timeout(limit)?;
         self.result.lock().take().ok_or(EIO)?
     }
 

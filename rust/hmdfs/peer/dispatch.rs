@@ -76,6 +76,17 @@ impl Peer {
         waiter.wait(limit)
     }
 
+    /// As [`Peer::call_sync`], but gives up after so many milliseconds: `ETIMEDOUT`.
+    pub(crate) fn call_within(&self, request: Request, limit: u32) -> Result<Reply> {
+        let _nofs = NofsScope::enter();
+        let waiter = Waiter::new()?;
+        let Some(call) = Call::new(request, Sink::Waiter(waiter.clone())) else {
+            return Err(ENOMEM);
+        };
+        self.dispatch(call);
+        waiter.wait_within(limit)
+    }
+
     /// Asks the peer; `completion` is told the reply. Never waits for the peer to
     /// answer anything; may wait for room in the socket.
     ///

@@ -4,8 +4,8 @@
 
 use hmdfs_kapi::errno::EPROTO;
 use hmdfs_proto::{
-    Attributes, Conflict, Fetched, FileSystem, Handle, Lease, Operation, Outcome, ReplyReader,
-    RequestWriter, Written,
+    Attributes, Conflict, Fetched, FileSystem, Handle, Lease, OpenFiles, Operation, Outcome,
+    ReplyReader, RequestWriter, Written,
 };
 use kernel::prelude::*;
 
@@ -277,6 +277,14 @@ impl<'a> Outcomes<'a> {
     pub(crate) fn fetched(&mut self) -> Result<Option<Fetched>> {
         match self.next()? {
             Outcome::Fetched(fetched) => Ok(fetched),
+            _ => Err(EPROTO.into()),
+        }
+    }
+
+    /// Files that may be written to.
+    pub(crate) fn writing(&mut self) -> Result<OpenFiles> {
+        match self.next()? {
+            Outcome::Writing(files) => Ok(files),
             _ => Err(EPROTO.into()),
         }
     }

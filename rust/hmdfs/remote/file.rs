@@ -21,7 +21,7 @@ use super::{
     leases, lock,
     open::access,
     opens::Open,
-    space,
+    sharing, space,
     write::{self, Syncing},
 };
 use crate::{
@@ -158,6 +158,14 @@ impl Operations<Hmdfs> for FileOps {
 
     fn may_transfer(inode: &Inode, file: &File<Hmdfs>) -> Result {
         lock::may_transfer(inode, file)
+    }
+
+    fn writes_through(inode: &Inode, append: bool) -> bool {
+        sharing::writes_through(inode, append)
+    }
+
+    fn may_stay(inode: &Inode) -> bool {
+        sharing::may_stay(inode)
     }
 }
 

@@ -29,6 +29,7 @@ use super::{
     leases::{self, Leased},
     lock::Locks,
     plain::PlainOps,
+    sharing::Sharing,
     symlink::LinkOps,
 };
 use crate::{
@@ -72,6 +73,8 @@ struct State {
     beginning: Mutex<Option<Beginning>>,
     /// Whether the file was opened last without being read; 0 or 1.
     unread: Atomic<u32>,
+    /// Whether others write to it.
+    sharing: Sharing,
     /// Who has locks. Taken on the way of a write.
     #[pin]
     locks: Locks,
@@ -160,6 +163,11 @@ impl Node {
     /// Who has locks on it.
     pub(super) fn locks(&self) -> &Locks {
         &self.state.locks
+    }
+
+    /// Whether others write to it.
+    pub(super) fn sharing(&self) -> &Sharing {
+        &self.state.sharing
     }
 
     /// What leases on it are recalled by.
@@ -406,6 +414,7 @@ pub(crate) fn iget(sb: &SuperBlock<Hmdfs>, peer: &Arc<Peer>, child: &Child) -> R
                 ),
                 beginning <- new_mutex!(None, "hmdfs::remote::Beginning"),
                 unread: Atomic::new(0),
+                sharing: Sharing::new(),
                 locks <- Locks::new(),
                 leased <- Leased::new(),
             }),

@@ -46,6 +46,7 @@ use crate::{
 /// How long what was told in answer to `question` about the file `inode` is right, where the owner
 /// gave this lease on it.
 pub(super) fn settle(inode: &Inode, node: &Node, lease: Lease, question: Question) -> Validity {
+    node.sharing().told(lease);
     let validity = validity(inode, node, lease, question);
     node.set_bare(lease == Lease::Bare, question, validity);
     validity

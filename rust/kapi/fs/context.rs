@@ -113,6 +113,10 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     /// `is_there` says whether the file still has a name after the change.
     fn lower_changed(data: <Self::Data as ForeignOwnable>::Borrowed<'_>, ino: u64, is_there: bool);
 
+    /// A program, or the kernel itself, has opened the lower file with this inode number, and not looked at
+    /// it yet. Called in the task that opens it, under no locks: may sleep, for a moment only.
+    fn lower_opened(data: <Self::Data as ForeignOwnable>::Borrowed<'_>, ino: u64);
+
     /// A regular file of the lower file system that is watched has lost its last name, which
     /// [`FileSystem::lower_changed`] is told of afterwards. Called by the task that removed it, as
     /// that is.

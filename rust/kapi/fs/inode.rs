@@ -576,6 +576,14 @@ unsafe extern "C" fn set<F: FileSystem>(inode: *mut bindings::inode, wanted: *mu
 /// The superblock outlives this.
 pub struct Inodes<F: FileSystem>(NonNull<bindings::super_block>, PhantomData<F>);
 
+impl<F: FileSystem> Clone for Inodes<F> {
+    /// To be dropped in [`FileSystem::unmounting`], as the original.
+    fn clone(&self) -> Self {
+        // INVARIANT: By the function's contract.
+        Self(self.0, PhantomData)
+    }
+}
+
 // SAFETY: Superblocks belong to no task.
 unsafe impl<F: FileSystem> Send for Inodes<F> {}
 
@@ -588,6 +596,16 @@ impl<F: FileSystem> SuperBlock<F> {
 }
 
 impl<F: FileSystem> Inodes<F> {
+    /// As [`SuperBlock::ilookup5`]. The result must be dropped before this is.
+    pub fn ilookup5(
+        &self,
+        hash: u64,
+        is_wanted: impl FnMut(&F::InodeKey) -> bool,
+    ) -> Option<InodeRef<F>> {
+        // SAFETY: The superblock is valid, by the type invariant, and one of `F`.
+        unsafe { SuperBlock::<F>::from_raw(self.0.as_ptr()) }.ilookup5(hash, is_wanted)
+    }
+
     /// Calls `visit` with the note and the tally of an inode that was hashed by `hash` and has a key that
     /// `is_wanted`, if there is one. Does not sleep.
     ///

@@ -3,7 +3,10 @@
 //! Locks on the library's files, and what depends on them.
 
 use hmdfs_bindings as bindings;
-use kernel::{error::from_result, prelude::*};
+use kernel::{
+    error::{code::EIOCBQUEUED, from_result},
+    prelude::*,
+};
 
 use super::{killable::transfer, table::Vtable, Operations};
 use crate::{
@@ -75,11 +78,35 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         from: *mut bindings::iov_iter,
     ) -> isize {
         // SAFETY: By the function's contract.
-        match unsafe { Self::may_transfer((*request).ki_filp) } {
-            // SAFETY: By the function's contract.
-            Ok(()) => unsafe { transfer(request, from, bindings::netfs_write_iter) },
-            Err(error) => error.to_errno() as isize,
+        if let Err(error) = unsafe { Self::may_transfer((*request).ki_filp) } {
+            return error.to_errno() as isize;
         }
+        // SAFETY: By the function's contract.
+        let (flags, file) =
+            unsafe { ((*request).ki_flags, File::<F>::from_raw((*request).ki_filp)) };
+        let inode = file.inode();
+        if flags & bindings::IOCB_DIRECT as c_int != 0 {
+            // SAFETY: By the function's contract.
+            return unsafe { transfer(request, from, bindings::netfs_write_iter) };
+        }
+        if T::writes_through(inode, flags & bindings::IOCB_APPEND != 0) {
+            // SAFETY: By the function's contract, the request is ours.
+            unsafe { (*request).ki_flags |= bindings::IOCB_DIRECT as c_int };
+            // SAFETY: By the function's contract.
+            let written = unsafe { transfer(request, from, bindings::netfs_write_iter) };
+            if written != EIOCBQUEUED.to_errno() as isize {
+                // SAFETY: The request was not left to anybody else.
+                unsafe { (*request).ki_flags &= !(bindings::IOCB_DIRECT as c_int) };
+            }
+            return written;
+        }
+        // SAFETY: By the function's contract.
+        let written = unsafe { transfer(request, from, bindings::netfs_write_iter) };
+        if written > 0 && !T::may_stay(inode) {
+            // An error is told when the file is closed, as of all that is written later.
+            let _ = inode.write_and_wait();
+        }
+        written
     }
 
     /// # Safety

@@ -262,12 +262,13 @@ impl Path {
         unsafe { (*self.inode()).i_ino }
     }
 
-    /// Whether somebody has the file open for writing now. What was done before this is called is
-    /// done for whoever opens the file afterwards.
-    pub fn is_open_for_write(&self) -> bool {
+    /// Whether the file is open for writing now more than `own` times. What was done before this is
+    /// called is done for whoever opens the file afterwards.
+    pub fn has_writers_besides(&self, own: usize) -> bool {
         barrier::smp_mb();
+        let own = c_int::try_from(own).unwrap_or(c_int::MAX);
         // SAFETY: The inode is valid.
-        unsafe { bindings::inode_is_open_for_write(self.inode()) }
+        unsafe { bindings::inode_has_writers(self.inode(), own) }
     }
 
     /// Whether `self` and `other` are the same place of the same file system.

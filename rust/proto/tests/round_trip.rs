@@ -195,6 +195,15 @@ proptest! {
             &Outcome::Lease(lease),
             |outcome| matches!(outcome, Outcome::Lease(read) if read == lease),
         ));
+        let mut written = OpenFiles::default();
+        target.iter().for_each(|&place| written.add(place.into()));
+        for files in [written, OpenFiles::default()] {
+            prop_assert!(round_trip(
+                &Operation::Writing { flush: 1, files: Recall::decode(&[]).unwrap() },
+                &Outcome::Writing(files),
+                |outcome| matches!(outcome, Outcome::Writing(read) if read == files),
+            ));
+        }
         let set = Operation::SetExtended { name, value: &target, mode: SetMode::Any };
         let unnamed = Operation::MakeUnnamed { mode: (0o600, 0) };
         let open = Operation::Open { read: true, write: end };

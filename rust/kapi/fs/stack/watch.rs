@@ -15,8 +15,9 @@
 //!
 //! The file system is told of every change too ([`FileSystem::lower_changed`]). Of data it is told
 //! when a file is opened for writing, for what is written through a mapping is not seen: a
-//! file that is open for writing ([`Path::is_open_for_write`]) may change at any time. That only
-//! the time of access was set is not noticed. What is open by way of an inode of ours says nothing
+//! file that is open for writing ([`Path::has_writers_besides`]) may change at any time. That only
+//! the time of access was set is not noticed. It is told of every opening, too, before anything was read:
+//! there may be newer data elsewhere ([`FileSystem::lower_opened`]). What is open by way of an inode of ours says nothing
 //! more, unless somebody else watched the file system when it was opened: to find out at each
 //! write that nobody needs to be told costs as much as all else that is ours there.
 
@@ -226,6 +227,10 @@ unsafe extern "C" fn handle_event<F: FileSystem>(
     if mask & bindings::FS_ATTRIB != 0 && links == 0 {
         // Who removes the file holds it.
         F::lower_unlinked(upper.data(), &Unlinked(lower, PhantomData));
+    }
+    if mask & bindings::FS_OPEN != 0 {
+        // SAFETY: The event holds the lower inode.
+        F::lower_opened(upper.data(), unsafe { (*lower).i_ino });
     }
     // SAFETY: As above.
     if mask & EVENTS != bindings::FS_OPEN || unsafe { bindings::inode_is_open_for_write(lower) } {

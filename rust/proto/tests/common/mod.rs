@@ -8,8 +8,8 @@
 use hmdfs_proto::{
     Allocate, AllocateMode, AttributeName, Attributes, Conflict, Entry, FileSystem, Handle, Header,
     Hello, Kind, Lease, Lock, LockClass, LockKind, LockOwner, LockRange, Locking, Name, Opcode,
-    Operation, RenameFlags, SetAttributes, SetMode, SetTime, Status, Target, TestLock, Timestamp,
-    Unlock, MAX_BODY, MAX_DATA, MAX_REQUESTS, MAX_SYMLINK,
+    Operation, Recall, RenameFlags, SetAttributes, SetMode, SetTime, Status, Target, TestLock,
+    Timestamp, Unlock, MAX_BODY, MAX_DATA, MAX_REQUESTS, MAX_SYMLINK,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -280,8 +280,20 @@ fn plain_operations() -> impl Strategy<Value = Operation<'static>> {
         Just(Operation::SyncFileSystem),
         Just(Operation::Lease),
         (handles(), 0..=MAX_DATA).prop_map(|(file, limit)| Operation::Fetch { file, limit }),
+        (any::<u16>(), key_lists()).prop_map(|(flush, keys)| Operation::Writing {
+            flush,
+            files: Recall::decode(keys).unwrap(),
+        }),
         (200..=u8::MAX).prop_map(Operation::Other),
     ]
+}
+
+/// The keys of a few files, encoded.
+fn key_lists() -> impl Strategy<Value = &'static [u8]> {
+    vec(any::<u64>(), 0..4).prop_map(|keys| {
+        let bytes: Vec<u8> = keys.into_iter().flat_map(u64::to_le_bytes).collect();
+        &*bytes.leak()
+    })
 }
 
 fn naming_operations() -> impl Strategy<Value = Operation<'static>> {

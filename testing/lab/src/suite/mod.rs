@@ -42,6 +42,7 @@ mod round_trips;
 pub mod support;
 mod unlinked;
 mod windows;
+mod write_leases;
 mod writing;
 
 /// What a test is given.
@@ -100,6 +101,8 @@ pub fn groups() -> Vec<Group> {
         coherence::GROUP,
         leases::GROUP,
         leases::HOSTILE,
+        write_leases::GROUP,
+        write_leases::HOSTILE,
         round_trips::GROUP,
         fetching::GROUP,
         fetching::HOSTILE,
