@@ -197,9 +197,11 @@ proptest! {
         ));
         let mut written = OpenFiles::default();
         target.iter().for_each(|&place| written.add(place.into()));
+        let files = Recall::decode(&[]).unwrap();
+        let writing = Operation::Writing { flush: 1, files };
         for files in [written, OpenFiles::default()] {
             prop_assert!(round_trip(
-                &Operation::Writing { flush: 1, files: Recall::decode(&[]).unwrap() },
+                &writing,
                 &Outcome::Writing(files),
                 |outcome| matches!(outcome, Outcome::Writing(read) if read == files),
             ));
