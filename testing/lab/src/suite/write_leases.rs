@@ -12,7 +12,7 @@ use std::thread;
 use anyhow::{anyhow, bail, Context, Result};
 use hmdfs_proto::{
     Header, Kind, Name, Opcode, OpenFiles, Operation, Outcome, Recall, ReplyReader, ReplyWriter,
-    RequestReader, RequestWriter,
+    RequestReader, Status,
 };
 
 use crate::fleet::{Fleet, Plan};
@@ -54,9 +54,9 @@ pub const HOSTILE: Group = Group {
         Ok(fleet)
     }),
     tests: tests![
-        Fleet: a_writer_is_asked_until_it_has_closed,
+        Fleet: questions_about_unknown_files_are_put_up_with,
+        a_writer_is_asked_until_it_has_closed,
         a_writer_that_never_answers_holds_nobody_up_for_long,
-        questions_about_unknown_files_are_put_up_with,
     ],
 };
 
@@ -323,6 +323,26 @@ fn answer(impostor: &mut Impostor, question: &Message, is_written: bool) -> Resu
     impostor.send(&body[..length])
 }
 
+fn questions_about_unknown_files_are_put_up_with(fleet: &mut Fleet) -> Result<()> {
+    let (phone, tablet) = (fleet.device("phone")?, fleet.device("tablet")?);
+    let mut impostor = Impostor::greeted(phone, tablet, &Network::address(2))?;
+    let malformed = |error: hmdfs_proto::Error| anyhow!("{}", error.as_str());
+    for count in [0, 1, 500] {
+        let keys: Vec<u8> = (0..count).flat_map(u64::to_le_bytes).collect();
+        let files = Recall::decode(&keys).map_err(malformed)?;
+        let flush = u16::MAX;
+        let operation = Operation::Writing { flush, files };
+        let reply = impostor.reply(&[operation])?;
+        same("the status", reply.header.status, Status::Ok)?;
+        let mut outcomes = ReplyReader::new(&reply.body).map_err(malformed)?;
+        match outcomes.next(&operation).map_err(malformed)? {
+            Ok(Outcome::Writing(files)) => same("files", files, OpenFiles::default())?,
+            other => bail!("not an answer: {other:?}"),
+        }
+    }
+    impostor.hang_up()
+}
+
 fn a_writer_is_asked_until_it_has_closed(fleet: &mut Fleet) -> Result<()> {
     let mut impostor = writer(fleet, "asked")?;
     let path = fleet.device("laptop")?.view("tablet").join("asked");
@@ -367,31 +387,4 @@ fn a_writer_that_never_answers_holds_nobody_up_for_long(fleet: &mut Fleet) -> Re
         ended.hang_up()?;
         silent.join().map_err(|_| anyhow!("the phone panicked"))?
     })
-}
-
-fn questions_about_unknown_files_are_put_up_with(fleet: &mut Fleet) -> Result<()> {
-    let (phone, tablet) = (fleet.device("phone")?, fleet.device("tablet")?);
-    let mut impostor = Impostor::greeted(phone, tablet, &Network::address(2))?;
-    let malformed = |error: hmdfs_proto::Error| anyhow!("{}", error.as_str());
-    for count in [0, 1, Recall::MAX as u64] {
-        let keys: Vec<u8> = (0..count).flat_map(u64::to_le_bytes).collect();
-        let files = Recall::decode(&keys).map_err(malformed)?;
-        let operation = Operation::Writing {
-            flush: u16::MAX,
-            files,
-        };
-        let mut body = [0; 8192];
-        let mut writer = RequestWriter::new(&mut body).map_err(malformed)?;
-        writer.push(&operation).map_err(malformed)?;
-        let length = writer.len();
-        let message = impostor.request(Opcode::Compound, &body[..length]);
-        impostor.send(&message)?;
-        let reply = impostor.receive_no_ping()?.context("the link has ended")?;
-        let mut outcomes = ReplyReader::new(&reply.body).map_err(malformed)?;
-        match outcomes.next(&operation).map_err(malformed)? {
-            Ok(Outcome::Writing(files)) => same("files", files, OpenFiles::default())?,
-            other => bail!("not an answer: {other:?}"),
-        }
-    }
-    impostor.hang_up()
 }
