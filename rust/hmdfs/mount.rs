@@ -49,6 +49,7 @@ mod visits;
 use options::{text_of, Options};
 use share::Share;
 use subtree::Subtree;
+pub(crate) use visits::Visit;
 use visits::Visits;
 
 /// The type of file system.

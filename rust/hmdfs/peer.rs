@@ -107,6 +107,8 @@ pub(crate) struct Peer {
     access: Atomic<u32>,
     /// The number of a level, or zero.
     level: Atomic<u32>,
+    /// How many of its requests wait until something was sent to it.
+    flushing: Atomic<u32>,
     #[pin]
     links: SpinLock<Links>,
     /// Number of links that are up; changed with `links` locked.
@@ -174,6 +176,7 @@ impl Peer {
                 name <- new_spinlock!(name, "Peer::name"),
                 access: Atomic::new(0),
                 level: Atomic::new(0),
+                flushing: Atomic::new(0),
                 links <- new_spinlock!(Links::new(), "Peer::links"),
                 up: Atomic::new(0),
                 online: Atomic::new(0),

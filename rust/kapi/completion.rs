@@ -54,6 +54,12 @@ impl Completion {
         Ok(())
     }
 
+    /// Waits, whatever the signal.
+    pub fn wait(&self) {
+        // SAFETY: It is initialised, and `self` lives until the call returns.
+        unsafe { bindings::wait_for_completion(self.inner.get()) };
+    }
+
     /// Waits; EINTR when the task is being killed, or was.
     pub fn wait_killable(&self) -> Result {
         self.check_killed()?;

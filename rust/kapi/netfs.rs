@@ -98,10 +98,12 @@ pub trait Operations<F: FileSystem>: 'static {
     /// each read and write.
     fn may_transfer(inode: &Inode<F>, file: &File<F>) -> Result;
 
-    /// Whether what a program is about to write has to go to the owner at once, and no more than that, as
-    /// with O_DIRECT; with `append`, the size of the inode is right afterwards. Called for each write
-    /// without O_DIRECT. No lock is held; may sleep.
-    fn writes_through(inode: &Inode<F>, append: bool) -> bool;
+    /// Whether what a program is about to write has to go to the owner at once, and no more than that.
+    /// Called for each write without O_DIRECT. No lock is held; may sleep.
+    fn writes_through(inode: &Inode<F>) -> bool;
+
+    /// Sees to it that the size of the inode, which is locked, is right: a program is about to append.
+    fn find_end(inode: &Inode<F>);
 
     /// Whether what was just written to the page cache may stay there; otherwise it is sent. No lock is
     /// held; may sleep.

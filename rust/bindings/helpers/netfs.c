@@ -261,6 +261,39 @@ unlock:
 	return ret;
 }
 
+bool hmdfs_helper_iov_iter_is_of_user(const struct iov_iter *iter)
+{
+	return user_backed_iter(iter);
+}
+
+/*
+ * As netfs_unbuffered_write_iter(), with the inode locked exclusively, so that
+ * the size is right until it has ended, and without anything in the page cache.
+ */
+ssize_t hmdfs_helper_netfs_write_through_locked(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t ret;
+
+	ret = generic_write_checks(iocb, from);
+	if (ret <= 0)
+		return ret;
+	ret = file_remove_privs(iocb->ki_filp);
+	if (!ret)
+		ret = file_update_time(iocb->ki_filp);
+	if (!ret)
+		ret = filemap_invalidate_inode(inode, true, 0, LLONG_MAX);
+	if (ret)
+		return ret;
+	iocb->ki_flags |= IOCB_DIRECT;
+	return netfs_unbuffered_write_iter_locked(iocb, from, NULL);
+}
+
+ssize_t hmdfs_helper_generic_write_sync(struct kiocb *iocb, ssize_t written)
+{
+	return written > 0 ? generic_write_sync(iocb, written) : written;
+}
+
 void hmdfs_helper_netfs_wait_for_outstanding_io(struct inode *inode)
 {
 	netfs_wait_for_outstanding_io(inode);

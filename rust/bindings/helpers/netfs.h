@@ -12,6 +12,9 @@ void hmdfs_helper_mapping_set_error(struct address_space *mapping, int error);
 void hmdfs_helper_netfs_set_size(struct netfs_inode *ictx, loff_t size);
 void hmdfs_helper_netfs_truncate(struct netfs_inode *ictx, loff_t size);
 ssize_t hmdfs_helper_netfs_write_iter(struct kiocb *iocb, struct iov_iter *from);
+ssize_t hmdfs_helper_netfs_write_through_locked(struct kiocb *iocb, struct iov_iter *from);
+ssize_t hmdfs_helper_generic_write_sync(struct kiocb *iocb, ssize_t written);
+bool hmdfs_helper_iov_iter_is_of_user(const struct iov_iter *iter);
 void hmdfs_helper_netfs_wait_for_outstanding_io(struct inode *inode);
 void hmdfs_helper_netfs_sreq_set_flag(struct netfs_io_subrequest *subreq, int flag);
 ssize_t hmdfs_helper_splice_copy_file_range(struct file *in, loff_t in_offset, struct file *out,

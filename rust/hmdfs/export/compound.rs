@@ -150,7 +150,7 @@ fn execute<C: Client + ?Sized>(
         capacity: size,
         current: None,
         input,
-        wrote: false,
+        acted: false,
         data: None,
         seen: [const { None }; SEEN],
         value: KVVec::new(),
@@ -281,8 +281,8 @@ pub(super) struct Execution<'a, C: ?Sized> {
     pub(super) current: Option<Current>,
     /// The data of the request.
     pub(super) input: Option<PageRun>,
-    /// Whether they were written, or were to be.
-    pub(super) wrote: bool,
+    /// Whether something has been done to a regular file that the client has to tell from what others do.
+    acted: bool,
     /// The data of the reply.
     data: Option<PageRun>,
     /// Files that were named by a handle.
@@ -355,6 +355,16 @@ impl<C: Client + ?Sized> Execution<'_, C> {
                 return Err(EROFS);
             }
         }
+        let asks = matches!(operation, Operation::GetChange);
+        // What is written goes where others who write know of it, and need not be asked each time.
+        let writes = matches!(operation, Operation::Write { .. });
+        if (asks || operation.is_change()) && !writes {
+            let is_reg = |current: &Current| current.path.is_reg();
+            if self.current.as_ref().is_some_and(is_reg) {
+                self.act()?;
+            }
+        }
+        self.acted |= writes;
         let outcome = match operation {
             Operation::Root => {
                 self.current = Some(Current::new(self.export.root.clone()));
@@ -588,10 +598,24 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         Ok(())
     }
 
+    /// The client is about to change the current file, or asks what it is like before it does: what others
+    /// have written to it by now comes first, and is not asked for from then on. What came between would
+    /// pass for the client's own doing.
+    fn act(&mut self) -> Result {
+        let (client, export) = (self.client, self.export);
+        let acted = core::mem::replace(&mut self.acted, true);
+        let current = self.current()?;
+        if let Some(peer) = client.peer().filter(|_| !acted) {
+            let (ino, key) = (current.path.ino(), current.handle(export)?.identity().key());
+            export.leases.is_written(peer, File { ino, key });
+        }
+        Ok(())
+    }
+
     /// Gives the client a lease on the current file, if it can have one. What others have written to that
-    /// comes first, unless the client has just done so itself.
+    /// comes first, unless something was done to it.
     fn lease(&mut self) -> Result<Lease> {
-        let (client, export, wrote) = (self.client, self.export, self.wrote);
+        let (client, export, acted) = (self.client, self.export, self.acted);
         let current = self.current()?;
         let handle = current.handle(export)?;
         let Some(peer) = client.peer() else {
@@ -605,7 +629,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         }
         let (ino, key) = (current.path.ino(), handle.identity().key());
         // The lease was noted before: whoever opens the file for writing from now on breaks it.
-        let is_written = if wrote {
+        let is_written = if acted {
             export.leases.may_be_written(peer, File { ino, key })
         } else {
             export.leases.is_written(peer, File { ino, key })

@@ -47,6 +47,9 @@ const BUCKETS: usize = 1 << 15;
 /// lives, and less than a call may take.
 const PATIENCE: u32 = 7_000;
 
+/// How long a peer that opens a file for writing waits for the holders of leases on it, in milliseconds.
+const SHORT: u32 = 3_000;
+
 /// How long a program of this device waits for a holder to reply, in milliseconds.
 pub(super) const MOMENT: u32 = 1_000;
 
@@ -86,8 +89,6 @@ struct Shared {
     changing: SpinLock<KVec<Change>>,
     /// How many files any peer may be writing to.
     noted: Atomic<usize>,
-    /// How many tasks wait for what a peer has written.
-    waiting: Atomic<u32>,
 }
 
 /// Something that is being changed for a peer, by one task.
@@ -124,6 +125,8 @@ pub(crate) struct Holder {
     /// What it may be writing to.
     #[pin]
     writing: SpinLock<Writing>,
+    /// How many tasks wait for what it has written.
+    waiting: Atomic<u32>,
     /// More leases are known to be void.
     #[pin]
     told: CondVar,
@@ -138,6 +141,8 @@ struct State {
     distrusted: Option<Instant<Monotonic>>,
     /// When it did not reply in a moment last.
     slow: Option<Instant<Monotonic>>,
+    /// When it did not send what it has written in time last.
+    late: Option<Instant<Monotonic>>,
 }
 
 impl Holder {
@@ -149,11 +154,13 @@ impl Holder {
                     void: 0,
                     distrusted: None,
                     slow: None,
+                    late: None,
                 },
                 "Holder::state"
             ),
             opened <- new_spinlock!(Opened::new(), "Holder::opened"),
             writing <- new_spinlock!(Writing::new(), "Holder::writing"),
+            waiting: Atomic::new(0),
             told <- new_condvar!("Holder::told"),
         })
     }
@@ -180,15 +187,20 @@ impl Holder {
         &self.writing
     }
 
-    /// Whether it took too long lately to be waited for again.
-    pub(super) fn is_slow(&self) -> bool {
-        let slow = self.state.lock().slow;
-        slow.is_some_and(|since| since.elapsed() < SLOW)
+    /// How many tasks wait for what it has written.
+    pub(super) fn waiting(&self) -> &Atomic<u32> {
+        &self.waiting
     }
 
-    /// It has taken too long.
-    pub(super) fn set_slow(&self) {
-        self.state.lock().slow = Some(Instant::now());
+    /// Whether it took too long lately to be waited for again.
+    pub(super) fn is_late(&self) -> bool {
+        let late = self.state.lock().late;
+        late.is_some_and(|since| since.elapsed() < SLOW)
+    }
+
+    /// It has taken too long to send what it has written.
+    pub(super) fn set_late(&self) {
+        self.state.lock().late = Some(Instant::now());
     }
 
     /// Gives up the files without a name that are kept for the peer in other sessions than
@@ -216,7 +228,6 @@ impl Leases {
                     holders <- new_spinlock!(KVec::new(), "Leases::holders"),
                     changing <- new_spinlock!(KVec::new(), "Leases::changing"),
                     noted: Atomic::new(0),
-                    waiting: Atomic::new(0),
                 }),
                 GFP_KERNEL,
             )?,
@@ -237,28 +248,8 @@ impl Leases {
         handle: &Handle,
         writers: &Writers,
     ) -> Lease {
-        let (ino, key) = (path.ino(), handle.identity().key());
-        let holder = peer.holder();
-        if !self.enabled || self.admit(peer).is_err() {
-            return Lease::None;
-        }
-        let (given, has_broken) = {
-            let mut state = holder.state.lock();
-            if state
-                .distrusted
-                .is_some_and(|since| since.elapsed() < DISTRUST)
-            {
-                return Lease::None;
-            }
-            let Some(granted) = &mut state.granted else {
-                return Lease::None;
-            };
-            (granted.grant(ino, key), granted.has_broken())
-        };
-        if has_broken {
-            self.wake(peer);
-        }
-        if given && path.is_reg() && path.has_writers_besides(writers.count(path)) {
+        let given = self.note(peer, path, handle);
+        if path.is_reg() && path.has_writers_besides(writers.count(path)) {
             // Its data may change at any time, and nobody would tell. The lease stays: there may be an
             // older one.
             return Lease::Busy;
@@ -268,6 +259,31 @@ impl Leases {
             true => Lease::Granted,
             false => Lease::None,
         }
+    }
+
+    /// Notes a lease; false if none can be had.
+    fn note(&self, peer: &Arc<Peer>, path: &Path, handle: &Handle) -> bool {
+        let (ino, key) = (path.ino(), handle.identity().key());
+        if !self.enabled || self.admit(peer).is_err() {
+            return false;
+        }
+        let (given, has_broken) = {
+            let mut state = peer.holder().state.lock();
+            if state
+                .distrusted
+                .is_some_and(|since| since.elapsed() < DISTRUST)
+            {
+                return false;
+            }
+            let Some(granted) = &mut state.granted else {
+                return false;
+            };
+            (granted.grant(ino, key), granted.has_broken())
+        };
+        if has_broken {
+            self.wake(peer);
+        }
+        given
     }
 
     /// Makes a peer one of those that have leases.
@@ -337,7 +353,7 @@ impl Leases {
         for peer in waited_for.into_iter().flatten() {
             let holder = peer.holder();
             if !holder.wait(MOMENT) {
-                holder.set_slow();
+                holder.state.lock().slow = Some(Instant::now());
             }
         }
     }
@@ -358,7 +374,8 @@ impl Leases {
     }
 
     /// A peer is about to make changes to the file with this inode number that nobody will be told of:
-    /// breaks the leases of others, and waits until they rely on them no more.
+    /// breaks the leases of others, and waits until they rely on them no more; but not for long, because when
+    /// the changes come, they are waited for again.
     pub(super) fn break_others(&self, peer: &Peer, ino: u64) {
         let mut broke = false;
         for other in self.shared.holders.lock().iter() {
@@ -376,21 +393,21 @@ impl Leases {
             }
         }
         if broke {
-            self.wait_for_others(peer.serial());
+            self.wait_for_others(peer.serial(), |other| {
+                other.holder().wait(SHORT);
+            });
         }
     }
 
-    /// Waits until all peers but one know of the leases that were broken.
-    fn wait_for_others(&self, changer: u64) {
+    /// Calls `wait` with all holders but one.
+    fn wait_for_others(&self, changer: u64, wait: impl Fn(&Peer)) {
         for number in 0.. {
             let peer = self.shared.holders.lock().get(number).cloned();
             let Some(peer) = peer else {
                 return;
             };
-            // The holder's own time begins a moment later, when it is told.
-            let patience = PATIENCE + PATIENCE / 10;
-            if peer.serial() != changer && !peer.holder().wait(patience) {
-                distrust(&peer);
+            if peer.serial() != changer {
+                wait(&peer);
             }
         }
     }
@@ -403,11 +420,6 @@ impl Leases {
     /// How many files any peer may be writing to.
     pub(super) fn noted(&self) -> &Atomic<usize> {
         &self.shared.noted
-    }
-
-    /// How many tasks wait for what a peer has written.
-    pub(super) fn waiting(&self) -> &Atomic<u32> {
-        &self.shared.waiting
     }
 
     /// The peers that have leases, or files open.
@@ -483,7 +495,12 @@ impl Changing<'_> {
             return;
         };
         if change.broke {
-            leases.wait_for_others(change.peer);
+            leases.wait_for_others(change.peer, |holder| {
+                // Its own time begins a moment later, when it is told.
+                if !holder.holder().wait(PATIENCE + PATIENCE / 10) {
+                    distrust(holder);
+                }
+            });
         }
     }
 

@@ -21,7 +21,6 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
     pub(super) fn write(&mut self, offset: u64, length: u32) -> Result<Outcome<'static>> {
         // Decoding has seen to it that there is one write, with as much data as it says.
         let data = self.input.take().unwrap_or_else(PageRun::new);
-        self.wrote = true;
         if data.len() != usize::try_from(length)? {
             return Err(EINVAL);
         }

@@ -13,7 +13,7 @@
 //! it. Whoever is asked about one file is asked about more at once, and about all of them when another peer
 //! lists a directory: what a peer has closed is found out with a message for many files.
 //!
-//! A writer that does not answer soon is not waited for, nor for a while afterwards: then others see what
+//! A writer that does not answer within some seconds is not waited for, nor for a while afterwards: then others see what
 //! has arrived here, as they do of a file that is not closed on any network file system. What it sends
 //! later breaks their leases as every change does.
 
@@ -29,6 +29,7 @@ use kernel::{
         atomic::{Full, Relaxed},
         Arc,
     },
+    time::{Instant, Monotonic},
 };
 
 use super::leases::{Leases, MOMENT};
@@ -41,12 +42,12 @@ const MOST: usize = 1 << 12;
 /// How many files a peer is asked about when somebody waits for one of them.
 const FEW: usize = 64;
 
-/// How long another peer waits for what one has written, in milliseconds. Less than it waits for this
-/// device.
-const PATIENCE: u32 = 5_000;
+/// How long another peer waits for what others have written, in milliseconds: together with the time in which
+/// leases are broken, less than it waits for this device.
+const PATIENCE: u32 = 3_000;
 
-/// Most tasks that wait for that, so that there are always others to take what is sent.
-const MOST_WAITING: u32 = 64;
+/// Most tasks that wait for one writer, so that there are always others to take what it sends.
+const MOST_WAITING: u32 = 16;
 
 /// A file, by the number of its inode and the key of its identity.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +73,28 @@ pub(super) struct Writing {
     hand: File,
 }
 
+/// The time that somebody has to wait.
+struct Time {
+    begun: Instant<Monotonic>,
+    limit: u32,
+}
+
+impl Time {
+    /// At most so many milliseconds from now on.
+    fn limit(limit: u32) -> Self {
+        Self {
+            begun: Instant::now(),
+            limit,
+        }
+    }
+
+    /// How many milliseconds are left.
+    fn left(&self) -> u32 {
+        let passed = u32::try_from(self.begun.elapsed().as_millis()).unwrap_or(u32::MAX);
+        self.limit.saturating_sub(passed)
+    }
+}
+
 /// Files that a peer is asked about, with the numbers of their notes.
 type Asked = KVVec<(File, u64)>;
 
@@ -90,11 +113,11 @@ impl Writing {
         self.files.get(file).is_some()
     }
 
-    /// The file with this inode number.
-    fn find(&self, ino: u64) -> Option<File> {
-        let cursor = self.files.cursor_lower_bound(&File { ino, key: 0 })?;
+    /// The first file from `from` on that has its inode number.
+    fn find(&self, from: File) -> Option<File> {
+        let cursor = self.files.cursor_lower_bound(&from)?;
         let (&file, _) = cursor.current();
-        (file.ino == ino).then_some(file)
+        (file.ino == from.ino).then_some(file)
     }
 
     /// Notes a file; `node` is room for it. When there is no more, another one is forgotten.
@@ -173,7 +196,7 @@ impl Leases {
             writing.count >= MOST && !writing.has(&file)
         };
         if is_full {
-            self.ask(peer, None, Recall::MAX, MOMENT);
+            self.ask(peer, None, Recall::MAX, &Time::limit(MOMENT));
         }
         // Without memory it is just not noted.
         if let Ok(node) = RBTreeNode::new(file, 0, GFP_KERNEL) {
@@ -188,9 +211,10 @@ impl Leases {
     /// now is here.
     pub(super) fn is_written(&self, client: &Peer, file: File) -> bool {
         let mut is_written = false;
+        let time = Time::limit(PATIENCE);
         self.for_each_other(client.serial(), |peer| {
             if peer.holder().writing().lock().has(&file) {
-                is_written |= self.ask(peer, Some(file), FEW, PATIENCE);
+                is_written |= self.ask(peer, Some(file), FEW, &time);
             }
         });
         is_written
@@ -205,12 +229,13 @@ impl Leases {
         is_noted
     }
 
-    /// Asks all other peers than `client` which files they still write to.
+    /// Asks all other peers than `client` which files they still write to, for a moment at most.
     pub(super) fn look_through_written(&self, client: &Peer) {
+        let time = Time::limit(MOMENT);
         self.for_each_other(client.serial(), |peer| {
             let count = peer.holder().writing().lock().count;
             for _ in 0..count.div_ceil(Recall::MAX) {
-                self.ask(peer, None, Recall::MAX, MOMENT);
+                self.ask(peer, None, Recall::MAX, &time);
             }
         });
     }
@@ -221,10 +246,14 @@ impl Leases {
         if self.noted().load(Relaxed) == 0 || is_kthread() {
             return;
         }
+        let time = Time::limit(MOMENT);
         self.for_each_other(0, |peer| {
-            let file = peer.holder().writing().lock().find(ino);
-            if file.is_some() {
-                self.ask(peer, file, FEW, MOMENT);
+            // There is more than one if the number has been another file's.
+            let mut next = peer.holder().writing().lock().find(File { ino, key: 0 });
+            while let Some(file) = next {
+                self.ask(peer, Some(file), FEW, &time);
+                let after = file.key.checked_add(1).map(|key| File { ino, key });
+                next = after.and_then(|after| peer.holder().writing().lock().find(after));
             }
         });
     }
@@ -248,23 +277,24 @@ impl Leases {
 
     /// Asks a peer whether it may write to `first`, of which it sends what it has, and to others; to
     /// at most so many files. Gives whether it may write to `first`.
-    fn ask(&self, peer: &Peer, first: Option<File>, most: usize, limit: u32) -> bool {
-        if peer.holder().is_slow() {
+    fn ask(&self, peer: &Peer, first: Option<File>, most: usize, time: &Time) -> bool {
+        let holder = peer.holder();
+        let left = time.left();
+        if left == 0 || holder.is_late() {
             return true;
         }
-        if self.waiting().fetch_add(1, Full) >= MOST_WAITING {
-            self.waiting().fetch_sub(1, Full);
-            return true;
+        let mut answer = Err(EBUSY);
+        if holder.waiting().fetch_add(1, Full) < MOST_WAITING {
+            answer = self.answer(peer, first, most, left);
         }
-        let answer = self.answer(peer, first, most, limit);
-        self.waiting().fetch_sub(1, Full);
+        holder.waiting().fetch_sub(1, Full);
         match answer {
             Ok(written) => written.has(0),
             // What it has written comes when it is back, if at all, and is a change like any other.
             Err(error) if error == ENOTCONN => false,
             Err(error) => {
                 if error == ETIMEDOUT {
-                    peer.holder().set_slow();
+                    holder.set_late();
                 }
                 true
             }
@@ -284,7 +314,7 @@ impl Leases {
         for (file, _) in &asked {
             keys.push(file.key, GFP_KERNEL)?;
         }
-        let written = peer.writing(first.is_some().into(), &keys, limit)?;
+        let written = peer.writing(first.is_some(), &keys, limit)?;
         self.with_writing(peer, |writing| writing.answered(&asked, &written));
         Ok(written)
     }
@@ -341,7 +371,7 @@ mod tests {
             .map(|file| file.ino)
             .eq([0, 2, 3, 4, 5, 6, 8, 9]));
         assert_eq!(writing.count, 8);
-        assert!(writing.find(8) == Some(file(8)) && writing.find(7).is_none());
+        assert!(writing.find(file(8)) == Some(file(8)) && writing.find(file(7)).is_none());
         Ok(())
     }
 

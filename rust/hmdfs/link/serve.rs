@@ -109,7 +109,7 @@ impl Incoming {
             return self.reply(Status::EOPNOTSUPP, &[], None);
         }
         // It is the client's business, whether or not anything is exported here.
-        if self.header.all_data() == 0 {
+        if self.header.all_data() == 0 && !self.is_too_old() {
             if let Some(body) = writing::answer(&link.mount, &link.peer, &self.body) {
                 return self.reply(Status::Ok, &body, None);
             }

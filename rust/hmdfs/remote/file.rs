@@ -46,7 +46,7 @@ impl Operations<Hmdfs> for FileOps {
     fn open(inode: &Inode, file: &File<Hmdfs>) -> Result<KBox<Open>> {
         let mount = inode.super_block().data();
         let node = of(inode)?;
-        let (open, must_ask) = Open::new(inode)?;
+        let (open, must_ask) = Open::new(inode, file.is_writable())?;
         if inode.is_being_written() {
             // Then what the owner tells is about what programs here have written. An error is
             // told to those who wrote.
@@ -160,8 +160,12 @@ impl Operations<Hmdfs> for FileOps {
         lock::may_transfer(inode, file)
     }
 
-    fn writes_through(inode: &Inode, append: bool) -> bool {
-        sharing::writes_through(inode, append)
+    fn writes_through(inode: &Inode) -> bool {
+        sharing::writes_through(inode)
+    }
+
+    fn find_end(inode: &Inode) {
+        sharing::find_end(inode);
     }
 
     fn may_stay(inode: &Inode) -> bool {

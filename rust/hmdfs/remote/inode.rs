@@ -28,6 +28,7 @@ use super::{
     file::FileOps,
     leases::{self, Leased},
     lock::Locks,
+    opens,
     plain::PlainOps,
     sharing::Sharing,
     symlink::LinkOps,
@@ -619,20 +620,30 @@ fn settle(inode: &Inode, node: &Node) -> Result {
     }
 }
 
-/// Asks the owner for the attributes of an inode.
-pub(super) fn refresh(mount: &Mount, inode: &Inode) -> Result {
+/// Asks the owner for the attributes of an inode. An owner that has begun anew does not know who is
+/// writing to the file, so it is told.
+pub(super) fn refresh(inode: &Inode, locking: Locking) -> Result {
     let node = of(inode)?;
-    let question = mount.ask();
+    let question = inode.super_block().data().ask();
+    let (read, write) = (false, true);
     let operations = [
         Operation::File(node.handle()),
         Operation::Lease,
         Operation::GetAttributes,
+        // It is not of interest whether that is allowed by now.
+        Operation::Open { read, write },
     ];
-    let reply = compound::call(&node.peer, &operations, 0)?;
-    let mut outcomes = Outcomes::new(&reply, &operations)?;
+    let count = if opens::is_open_for_write(inode) {
+        operations.len()
+    } else {
+        operations.len().saturating_sub(1)
+    };
+    let operations = operations.get(..count).ok_or(EINVAL)?;
+    let reply = compound::call(&node.peer, operations, 0)?;
+    let mut outcomes = Outcomes::new(&reply, operations)?;
     outcomes.done()?;
     let (question, attributes) = outcomes.told(inode, node, question)?;
-    take(inode, node, question, &attributes, None, Locking::Try)
+    take(inode, node, question, &attributes, None, locking)
 }
 
 /// The node of an inode that is known to be remote.
@@ -669,7 +680,7 @@ pub(crate) fn getattr(inode: &Inode, query: Query) -> Result {
     if query.dont_sync() || (!query.force_sync() && node.is_fresh(&mount, inode)) {
         return Ok(());
     }
-    match refresh(&mount, inode) {
+    match refresh(inode, Locking::Try) {
         // Only still open here: its owner knows it no more.
         Err(error) if error == ESTALE && node.attributes().nlink == 0 => Ok(()),
         result => result,

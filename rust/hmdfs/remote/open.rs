@@ -64,16 +64,16 @@ pub(crate) fn tmpfile(dir: &Inode, file: Tmpfile<'_, Hmdfs>) -> Result<TmpfileOp
     outcomes.done()?;
     let child = names::made(&mut outcomes, 0o100_000, None, question)?;
     let inode = iget(dir.super_block(), node.peer(), &child)?;
-    let (open, must_ask) = Open::new(&inode)?;
-    opens::set_told(&inode)?;
     let (read, write) = file.access();
+    let (open, must_ask) = Open::new(&inode, write)?;
+    opens::set_told(&inode)?;
     opens::confirm(&inode, question, must_ask, Operation::Open { read, write })?;
     file.open(inode, open)
 }
 
 /// What belongs to the open file of `inode`, which the owner has opened in answer to `question`.
 fn opened(inode: &Inode, opening: &Opening<'_, Hmdfs>, question: Question) -> Result<KBox<Open>> {
-    let (open, must_ask) = Open::new(inode)?;
+    let (open, must_ask) = Open::new(inode, opening.is_writable())?;
     let wanted = access(opening.is_readable(), opening.is_writable());
     opens::confirm(inode, question, must_ask, wanted)?;
     Ok(open)

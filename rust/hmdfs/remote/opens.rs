@@ -5,7 +5,8 @@
 //! The owner of a file that loses its last name keeps it for those who have it open. It knows from
 //! the opening, or from a lease under which it was opened without a word, who may have; and asks
 //! when it has to know. The answer comes from the receiver of the link, which cannot look at more
-//! than a number, the tally of the inode: how many open files there are, and two bits.
+//! than a number, the tally of the inode: how many open files there are, how many of them are open for
+//! writing, and two bits.
 //!
 //! The tally is changed under the lock of [`Peer::recalled`](crate::peer::Peer::recalled), which
 //! puts it in order with recalls: either a recall is noted before a file is counted, and then it
@@ -35,26 +36,35 @@ const REMOVING: u64 = 1 << 33;
 /// The number of open files.
 const COUNT: u64 = TOLD - 1;
 
+/// One of those that are open for writing, whose number is in the highest bits.
+const WRITER: u64 = 1 << 40;
+
 /// An open file. When it is closed, what was read ahead with its opening is given up.
-pub(crate) struct Open(InodeRef);
+pub(crate) struct Open {
+    inode: InodeRef,
+    /// What it counts for.
+    weight: u64,
+}
 
 impl Open {
     /// Counts an open file of `inode`, and says whether the owner has to be asked if it may be
     /// opened, whatever is known of it. May sleep.
     ///
     /// Errors: [`ENOMEM`]; EINTR when the task is being killed.
-    pub(super) fn new(inode: &Inode) -> Result<(KBox<Self>, bool)> {
+    pub(super) fn new(inode: &Inode, writable: bool) -> Result<(KBox<Self>, bool)> {
+        let weight = if writable { 1 | WRITER } else { 1 };
         let tally = {
             let _lock = of(inode)?.peer().recalled().lock();
             let tally = inode.tally().load(Relaxed);
-            inode.tally().store(tally.saturating_add(1), Relaxed);
+            inode.tally().store(tally.saturating_add(weight), Relaxed);
             tally
         };
-        let open = KBox::new(Self(inode.to_ref()), GFP_KERNEL)?;
+        let inode = inode.to_ref();
+        let open = KBox::new(Self { inode, weight }, GFP_KERNEL)?;
         let is_removed = tally & REMOVING != 0;
         if is_removed {
             // Until it is known what became of that.
-            drop(inode.lock_killable()?);
+            drop(open.inode.lock_killable()?);
         }
         Ok((open, is_removed))
     }
@@ -62,15 +72,16 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let Ok(node) = of(&self.0) else {
+        let Ok(node) = of(&self.inode) else {
             return;
         };
         let is_told = {
             let _lock = node.peer().recalled().lock();
-            let tally = self.0.tally().load(Relaxed).saturating_sub(1);
+            let tally = self.inode.tally().load(Relaxed);
+            let tally = tally.saturating_sub(self.weight);
             let is_last = tally & COUNT == 0;
             let left = if is_last { tally & !TOLD } else { tally };
-            self.0.tally().store(left, Relaxed);
+            self.inode.tally().store(left, Relaxed);
             is_last && tally & TOLD != 0
         };
         node.closed();
@@ -158,6 +169,11 @@ pub(super) fn set_told(inode: &Inode) -> Result {
     let tally = inode.tally().load(Relaxed);
     inode.tally().store(tally | TOLD, Relaxed);
     Ok(())
+}
+
+/// Whether the file is open for writing, also if only a mapping of it is left.
+pub(super) fn is_open_for_write(inode: &Inode) -> bool {
+    inode.tally().load(Relaxed) >= WRITER
 }
 
 /// The owner wants to know whether a file is open, of which this is the tally; that it is not any

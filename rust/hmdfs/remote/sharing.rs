@@ -15,7 +15,7 @@ use kernel::{
     time::msecs_to_jiffies,
 };
 
-use super::inode::{of, refresh, Node};
+use super::inode::{of, refresh, Locking, Node};
 use crate::{mount::Mount, node::Inode, validity::Validity};
 
 /// After how many milliseconds it is asked again whether the others still write.
@@ -74,9 +74,9 @@ fn is_leased(mount: &Mount, inode: &Inode) -> bool {
     note.is_leased() && note.holds(mount.peers.generation(), note.as_number())
 }
 
-/// Whether a program's data have to go to the owner at once. Asks the owner if that is not known; with
-/// `append`, it is also asked where the file ends by now. May sleep.
-pub(super) fn writes_through(inode: &Inode, append: bool) -> bool {
+/// Whether a program's data have to go to the owner at once. Asks the owner if that is not known. May
+/// sleep.
+pub(super) fn writes_through(inode: &Inode) -> bool {
     let Ok(node) = of(inode) else {
         return false;
     };
@@ -85,12 +85,18 @@ pub(super) fn writes_through(inode: &Inode, append: bool) -> bool {
     if state == UNKNOWN || is_leased(&mount, inode) {
         return false;
     }
-    let is_known = state & SHARED != 0 && !is_over(state) && !append;
+    let is_known = state & SHARED != 0 && !is_over(state);
     if !is_known && is_reachable(node) {
         // Without an answer, it is the old one that counts. Writing meets with the error.
-        let _ = refresh(&mount, inode);
+        let _ = refresh(inode, Locking::Try);
     }
     node.sharing().is_shared()
+}
+
+/// Asks the owner where the file, whose inode is locked, ends by now. May sleep.
+pub(super) fn find_end(inode: &Inode) {
+    // Without an answer, writing meets with the error.
+    let _ = refresh(inode, Locking::Held);
 }
 
 /// Whether data that have just been written to the page cache may stay there: whether the lease under
@@ -103,7 +109,8 @@ pub(super) fn may_stay(inode: &Inode) -> bool {
     node.sharing().state() == UNKNOWN || is_leased(&mount, inode) || !is_reachable(node)
 }
 
-/// Whether the owner can be asked just now. What is written while it cannot waits in the page cache.
+/// Whether the owner can be asked just now. A file that is not known to be shared is written to the page
+/// cache while it cannot.
 fn is_reachable(node: &Node) -> bool {
     node.peer().any_link().is_some()
 }

@@ -12,7 +12,11 @@ use hmdfs_proto::{
 };
 use kernel::prelude::*;
 
-use crate::{mount::Mount, peer::Peer};
+use super::opens;
+use crate::{
+    mount::{Mount, Visit},
+    peer::Peer,
+};
 
 /// If the request `body` of a peer is nothing but [`Operation::Writing`]: the reply. Sleeps until what is asked
 /// for has been sent.
@@ -25,7 +29,7 @@ pub(crate) fn answer(mount: &Mount, peer: &Peer, body: &[u8]) -> Option<KVVec<u8
     if operations.next().is_some() {
         return None;
     }
-    let written = flush_files(mount, peer, flush.into(), files);
+    let written = written(mount, peer, flush, files);
     let size = 2 + ReplyWriter::OUTCOME_HEADER + OpenFiles::SIZE;
     let mut reply = KVVec::from_elem(0, size, GFP_KERNEL).ok()?;
     let mut writer = ReplyWriter::new(&mut reply).ok()?;
@@ -35,25 +39,42 @@ pub(crate) fn answer(mount: &Mount, peer: &Peer, body: &[u8]) -> Option<KVVec<u8
     Some(reply)
 }
 
-/// Sends what was written to the first `flush` files of the peer, and gives those of all that may be
-/// written to.
-fn flush_files(mount: &Mount, peer: &Peer, flush: usize, files: Recall<'_>) -> OpenFiles {
+/// Sends what was written to the first one of the peer's files, if that is wanted, and gives those of all that
+/// may be written to.
+fn written(mount: &Mount, peer: &Peer, flush: bool, files: Recall<'_>) -> OpenFiles {
     let mut written = OpenFiles::default();
+    // Without, the mount is going: what was written will be sent, or is lost.
     let Some(visit) = mount.visit() else {
-        // What was written has been sent, or is lost.
         return written;
     };
     for (place, key) in files.keys().enumerate() {
-        let is_written = visit.with_inode(peer, key, |inode| {
-            if place < flush {
-                // An error is told to those who wrote.
-                let _ = inode.write_and_wait();
+        let mut is_written = may_be_written(&visit, peer, key);
+        if is_written && flush && place == 0 {
+            if let Some(_turn) = peer.flush_turn() {
+                visit.with_inode(peer, key, |inode| {
+                    // An error is told to those who wrote.
+                    let _ = inode.write_and_wait();
+                });
+                is_written = may_be_written(&visit, peer, key);
             }
-            inode.is_open_for_write() || inode.is_being_written()
-        });
-        if is_written.unwrap_or(false) {
+        }
+        if !is_written {
+            // Whoever is opening the file just now, and has not been counted, has the owner note that again.
+            let number = mount.ask().number;
+            peer.recalled().lock().note(key, number);
+            is_written = may_be_written(&visit, peer, key);
+        }
+        if is_written {
             written.add(place);
         }
     }
     written
+}
+
+fn may_be_written(visit: &Visit<'_>, peer: &Peer, key: u64) -> bool {
+    visit
+        .with_inode(peer, key, |inode| {
+            opens::is_open_for_write(inode) || inode.is_being_written()
+        })
+        .unwrap_or(false)
 }

@@ -114,7 +114,9 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     fn lower_changed(data: <Self::Data as ForeignOwnable>::Borrowed<'_>, ino: u64, is_there: bool);
 
     /// A program, or the kernel itself, has opened the lower file with this inode number, and not looked at
-    /// it yet. Called in the task that opens it, under no locks: may sleep, for a moment only.
+    /// it yet. Called in the task that opens it, after [`FileSystem::lower_changed`] if it was opened for
+    /// writing; perhaps with its directory locked, if the lower file system opens and creates at once. May
+    /// sleep, for a moment only.
     fn lower_opened(data: <Self::Data as ForeignOwnable>::Borrowed<'_>, ino: u64);
 
     /// A regular file of the lower file system that is watched has lost its last name, which

@@ -113,12 +113,6 @@ impl<F: FileSystem> Inode<F> {
         unsafe { bindings::mapping_is_being_written((*self.as_raw()).i_mapping) }
     }
 
-    /// Whether somebody has the file open for writing, also if only a mapping of it is left.
-    pub fn is_open_for_write(&self) -> bool {
-        // SAFETY: The inode is valid.
-        unsafe { bindings::inode_is_open_for_write(self.as_raw()) }
-    }
-
     /// Locks the inode exclusively; EINTR when the task is being killed.
     pub fn lock_killable(&self) -> Result<InodeLock<'_, F>> {
         // SAFETY: The inode is valid.

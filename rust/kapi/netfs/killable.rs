@@ -196,6 +196,45 @@ pub(super) unsafe fn transfer(
     if written != 0 {
         return written as isize;
     }
+    // SAFETY: By the function's contract.
+    unsafe { wait_for(request, iter, transfer, true) }
+}
+
+/// Writes what a program writes as with O_DIRECT, and waits for it, whatever kind of request it is. Nothing of
+/// the file is in the page cache afterwards. EINTR when the task is being killed.
+///
+/// # Safety
+///
+/// `request` must be one to write to a file of the library, whose inode is locked.
+pub(super) unsafe fn write_through(
+    request: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+) -> isize {
+    // Memory of the kernel is not held on to: it must stay until the I/O has ended.
+    // SAFETY: By the function's contract.
+    let killable = unsafe { bindings::iov_iter_is_of_user(iter) };
+    // SAFETY: By the function's contract.
+    unsafe {
+        wait_for(
+            request,
+            iter,
+            bindings::netfs_write_through_locked,
+            killable,
+        )
+    }
+}
+
+/// Has the library carry out a copy of `request`, and waits for that.
+///
+/// # Safety
+///
+/// As for `transfer`, which must be of the library.
+unsafe fn wait_for(
+    request: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+    transfer: Transfer,
+    killable: bool,
+) -> isize {
     let direct = Arc::pin_init(
         pin_init!(Direct {
             iocb <- Opaque::ffi_init(|slot: *mut bindings::kiocb| {
@@ -216,7 +255,9 @@ pub(super) unsafe fn transfer(
     // SAFETY: The request is valid until it is completed.
     let mut result = unsafe { transfer(iocb, iter) };
     if result == EIOCBQUEUED.to_errno() as isize {
-        if let Err(error) = direct.done.wait_killable() {
+        if !killable {
+            direct.done.wait();
+        } else if let Err(error) = direct.done.wait_killable() {
             return error.to_errno() as isize;
         }
         result = direct.result.load(Acquire);

@@ -3,12 +3,13 @@
 //! Locks on the library's files, and what depends on them.
 
 use hmdfs_bindings as bindings;
-use kernel::{
-    error::{code::EIOCBQUEUED, from_result},
-    prelude::*,
-};
+use kernel::{error::from_result, prelude::*};
 
-use super::{killable::transfer, table::Vtable, Operations};
+use super::{
+    killable::{transfer, write_through},
+    table::Vtable,
+    Operations,
+};
 use crate::{
     errno::ENOLCK,
     fs::{
@@ -85,23 +86,28 @@ impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
         let (flags, file) =
             unsafe { ((*request).ki_flags, File::<F>::from_raw((*request).ki_filp)) };
         let inode = file.inode();
-        if flags & bindings::IOCB_DIRECT as c_int != 0 {
+        let is_direct = flags & bindings::IOCB_DIRECT as c_int != 0;
+        if !is_direct && T::writes_through(inode) {
+            let written = (|| {
+                let _lock = inode.lock_killable()?;
+                inode.dio_wait();
+                inode.write_and_wait()?;
+                if flags & bindings::IOCB_APPEND != 0 {
+                    T::find_end(inode);
+                }
+                // SAFETY: By the function's contract; the inode is locked.
+                Ok::<_, Error>(unsafe { write_through(request, from) })
+            })();
+            let written = written.unwrap_or_else(|error| error.to_errno() as isize);
             // SAFETY: By the function's contract.
-            return unsafe { transfer(request, from, bindings::netfs_write_iter) };
-        }
-        if T::writes_through(inode, flags & bindings::IOCB_APPEND != 0) {
-            // SAFETY: By the function's contract, the request is ours.
-            unsafe { (*request).ki_flags |= bindings::IOCB_DIRECT as c_int };
-            // SAFETY: By the function's contract.
-            let written = unsafe { transfer(request, from, bindings::netfs_write_iter) };
-            if written != EIOCBQUEUED.to_errno() as isize {
-                // SAFETY: The request was not left to anybody else.
-                unsafe { (*request).ki_flags &= !(bindings::IOCB_DIRECT as c_int) };
-            }
-            return written;
+            return unsafe { bindings::generic_write_sync(request, written) };
         }
         // SAFETY: By the function's contract.
         let written = unsafe { transfer(request, from, bindings::netfs_write_iter) };
+        if is_direct {
+            // SAFETY: By the function's contract.
+            return unsafe { bindings::generic_write_sync(request, written) };
+        }
         if written > 0 && !T::may_stay(inode) {
             // An error is told when the file is closed, as of all that is written later.
             let _ = inode.write_and_wait();

@@ -198,7 +198,7 @@ proptest! {
         let mut written = OpenFiles::default();
         target.iter().for_each(|&place| written.add(place.into()));
         let files = Recall::decode(&[]).unwrap();
-        let writing = Operation::Writing { flush: 1, files };
+        let writing = Operation::Writing { flush: end, files };
         for files in [written, OpenFiles::default()] {
             prop_assert!(round_trip(
                 &writing,

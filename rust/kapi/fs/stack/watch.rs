@@ -228,16 +228,16 @@ unsafe extern "C" fn handle_event<F: FileSystem>(
         // Who removes the file holds it.
         F::lower_unlinked(upper.data(), &Unlinked(lower, PhantomData));
     }
-    if mask & bindings::FS_OPEN != 0 {
-        // SAFETY: The event holds the lower inode.
-        F::lower_opened(upper.data(), unsafe { (*lower).i_ino });
-    }
     // SAFETY: As above.
     if mask & EVENTS != bindings::FS_OPEN || unsafe { bindings::inode_is_open_for_write(lower) } {
         // SAFETY: As above.
         let ino = unsafe { (*lower).i_ino };
         let is_there = mask & bindings::FS_DELETE == 0 && links != 0;
         F::lower_changed(upper.data(), ino, is_there);
+    }
+    if mask & bindings::FS_OPEN != 0 {
+        // SAFETY: The event holds the lower inode.
+        F::lower_opened(upper.data(), unsafe { (*lower).i_ino });
     }
     if mask & bindings::FS_ATTRIB == 0 {
         return 0;

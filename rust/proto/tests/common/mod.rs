@@ -280,7 +280,7 @@ fn plain_operations() -> impl Strategy<Value = Operation<'static>> {
         Just(Operation::SyncFileSystem),
         Just(Operation::Lease),
         (handles(), 0..=MAX_DATA).prop_map(|(file, limit)| Operation::Fetch { file, limit }),
-        (any::<u16>(), key_lists()).prop_map(|(flush, keys)| Operation::Writing {
+        (any::<bool>(), key_lists()).prop_map(|(flush, keys)| Operation::Writing {
             flush,
             files: Recall::decode(keys).unwrap(),
         }),

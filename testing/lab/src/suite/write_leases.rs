@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -20,7 +20,7 @@ use crate::hmdfsctl::round_trips;
 use crate::impostor::{Impostor, Message};
 use crate::mapping::Mapping;
 use crate::net::Network;
-use crate::suite::support::{holds, same};
+use crate::suite::support::{holds, same, truncate};
 use crate::suite::{tests, Group};
 use crate::tree;
 
@@ -35,6 +35,9 @@ pub const GROUP: Group = Group {
         what_is_written_through_a_mapping_is_seen,
         two_writers_see_each_other,
         two_devices_append_in_turn,
+        many_programs_append_at_once,
+        what_is_to_be_stored_is_stored_at_once,
+        changing_attributes_hides_no_write,
         the_owners_programs_write_too,
         programs_of_the_owner_see_it,
         whoever_lists_knows_what_was_closed,
@@ -183,6 +186,69 @@ fn two_devices_append_in_turn(fleet: &mut Fleet) -> Result<()> {
     holds(&here, expected.as_bytes())
 }
 
+/// Two on the laptop, while the phone may write, too: none of what they write is lost.
+fn many_programs_append_at_once(fleet: &mut Fleet) -> Result<()> {
+    let (there, here) = views(fleet, "events")?;
+    File::create(&there)?;
+    let other = File::options().append(true).open(&here)?;
+    thread::scope(|scope| {
+        let programs = ["a", "b"].map(|name| {
+            let there = &there;
+            scope.spawn(move || -> Result<()> {
+                let mut file = File::options().append(true).open(there)?;
+                for _ in 0..50 {
+                    file.write_all(name.as_bytes())?;
+                }
+                Ok(())
+            })
+        });
+        programs.into_iter().try_for_each(|program| {
+            let ended = program.join();
+            ended.map_err(|_| anyhow!("a program panicked"))?
+        })
+    })?;
+    drop(other);
+    let found = fs::read(&there)?;
+    let count = |name| found.iter().filter(|&&byte| byte == name).count();
+    same(
+        "what was written",
+        (count(b'a'), count(b'b'), found.len()),
+        (50, 50, 100),
+    )
+}
+
+fn what_is_to_be_stored_is_stored_at_once(fleet: &mut Fleet) -> Result<()> {
+    let (there, here) = views(fleet, "stored")?;
+    File::create(&there)?;
+    let _other = File::options().write(true).open(&here)?;
+    let control = fleet.device("laptop")?.control();
+    for (flags, expected) in [(0, 1), (libc::O_DSYNC, 2)] {
+        let file = File::options()
+            .write(true)
+            .custom_flags(flags)
+            .open(&there)?;
+        file.write_all_at(b"0", 0)?;
+        let cost = round_trips(&control, || Ok(file.write_all_at(b"1", 1)?))?;
+        same("round trips of a write", cost, expected)?;
+    }
+    Ok(())
+}
+
+/// What the laptop sends in between is no part of what the phone does.
+fn changing_attributes_hides_no_write(fleet: &mut Fleet) -> Result<()> {
+    let (there, here) = views(fleet, "attributes")?;
+    fs::write(&there, "before")?;
+    holds(&here, b"before")?;
+    let file = File::options().write(true).open(&there)?;
+    file.write_all_at(b"after!", 0)?;
+    fs::set_permissions(&here, fs::Permissions::from_mode(0o640))?;
+    holds(&here, b"after!")?;
+    file.write_all_at(b"longer than that", 0)?;
+    truncate(&here, 6)?;
+    holds(&here, b"longer")?;
+    holds(&there, b"longer")
+}
+
 /// Into the same page, between what the laptop writes.
 fn the_owners_programs_write_too(fleet: &mut Fleet) -> Result<()> {
     let (there, _) = views(fleet, "three")?;
@@ -295,7 +361,7 @@ fn question(impostor: &mut Impostor) -> Result<Message> {
     let Operation::Writing { flush, files } = first else {
         return Err(anyhow!("not a question: {first:?}"));
     };
-    same("files", (flush, files.keys().count()), (1, 1))?;
+    same("files", (flush, files.keys().count()), (true, 1))?;
     Ok(message)
 }
 
@@ -330,7 +396,7 @@ fn questions_about_unknown_files_are_put_up_with(fleet: &mut Fleet) -> Result<()
     for count in [0, 1, 500] {
         let keys: Vec<u8> = (0..count).flat_map(u64::to_le_bytes).collect();
         let files = Recall::decode(&keys).map_err(malformed)?;
-        let flush = u16::MAX;
+        let flush = true;
         let operation = Operation::Writing { flush, files };
         let reply = impostor.reply(&[operation])?;
         same("the status", reply.header.status, Status::Ok)?;
