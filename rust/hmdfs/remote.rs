@@ -25,6 +25,7 @@ mod lock;
 pub(crate) mod names;
 pub(crate) mod open;
 mod opens;
+mod place;
 mod plain;
 pub(crate) mod rename;
 pub(crate) mod replace;

@@ -214,6 +214,18 @@ pub enum Operation<'a> {
         /// has a default access control list.
         mode: (u16, u16),
     },
+    /// Puts a regular file that has no name in the place of another one in the current file, a
+    /// directory. It becomes the current file.
+    Replace {
+        /// The name that it gets.
+        name: Name<'a>,
+        /// The regular file that the name is believed to stand for, which loses it.
+        replaced: Handle,
+        /// The file without a name.
+        file: Handle,
+        /// Whether the client has what is replaced open, and wants to go on using it.
+        open: bool,
+    },
     /// All of a regular file, if it has few bytes and may be opened to be read, with its attributes and
     /// a lease. Not being able to is no failure. The current file stays what it is.
     Fetch {
@@ -280,12 +292,13 @@ impl Operation<'_> {
             Operation::MakeUnnamed { .. } => 40,
             Operation::Fetch { .. } => 41,
             Operation::Writing { .. } => 42,
+            Operation::Replace { .. } => 43,
             Operation::Other(code) => *code,
         }
     }
 
     /// Whether executing it may change something.
     pub const fn is_change(&self) -> bool {
-        matches!(self.code(), 12..=20 | 22 | 23 | 26 | 28 | 40)
+        matches!(self.code(), 12..=20 | 22 | 23 | 26 | 28 | 40 | 43)
     }
 }

@@ -96,7 +96,7 @@ impl<'a> Outcome<'a> {
     pub(crate) fn decode(code: u8, payload: &'a [u8]) -> Result<Self> {
         let mut decoder = Decoder::new(payload);
         let outcome = match code {
-            1..=3 | 6 | 14..=20 | 22 | 26 | 28..=30 | 34 | 37..=40 => Outcome::Done,
+            1..=3 | 6 | 14..=20 | 22 | 26 | 28..=30 | 34 | 37..=40 | 43 => Outcome::Done,
             4 => Outcome::Handle(Handle::decode(&mut decoder)?),
             5 => Outcome::Attributes(Attributes::decode(&mut decoder)?),
             7 | 32 => Outcome::Read {

@@ -10,6 +10,12 @@ int hmdfs_helper_break_deleg_wait(struct delegated_inode *delegated)
 	return break_deleg_wait(delegated);
 }
 
+int hmdfs_helper_try_break_deleg(struct inode *inode, unsigned int flags,
+				 struct delegated_inode *delegated)
+{
+	return try_break_deleg(inode, flags, delegated);
+}
+
 bool hmdfs_helper_is_delegated(struct delegated_inode *delegated)
 {
 	return is_delegated(delegated);

@@ -14,6 +14,8 @@
 
 int hmdfs_helper_break_deleg_wait(struct delegated_inode *delegated);
 bool hmdfs_helper_is_delegated(struct delegated_inode *delegated);
+int hmdfs_helper_try_break_deleg(struct inode *inode, unsigned int flags,
+				 struct delegated_inode *delegated);
 bool hmdfs_helper_d_unhashed(const struct dentry *dentry);
 unsigned int hmdfs_helper_d_seq_if(struct dentry *dentry, const struct dentry *parent,
 				   const struct qstr *name, const struct inode *inode);

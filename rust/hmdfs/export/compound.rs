@@ -235,6 +235,7 @@ fn outcome_size(operation: &Operation<'_>) -> usize {
             | Operation::MakeNode { .. }
             | Operation::MakeLink { .. }
             | Operation::Link { .. }
+            | Operation::Replace { .. }
             | Operation::Remove { .. }
             | Operation::Rename { .. }
             | Operation::SetAttributes(_)
@@ -465,6 +466,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             | Operation::MakeLink { .. }
             | Operation::MakeUnnamed { .. }
             | Operation::Link { .. }
+            | Operation::Replace { .. }
             | Operation::Remove { .. }
             | Operation::Rename { .. } => self.names(operation)?,
             _ => return Err(EOPNOTSUPP.into()),

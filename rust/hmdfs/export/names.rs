@@ -9,6 +9,7 @@
 use hmdfs_kapi::{
     cred,
     errno::{EOPNOTSUPP, ESTALE},
+    random::get_random_u64,
     vfs::{
         self,
         rename::{rename, Flags},
@@ -220,6 +221,26 @@ impl<C: Client + ?Sized> Names<'_, C> {
         Ok(())
     }
 
+    /// Puts a file that has no name in the place of another regular file.
+    fn replace(
+        &self,
+        directory: &Path,
+        name: &Name<'_>,
+        replaced: &Handle,
+        file: &Path,
+    ) -> Result<Path> {
+        self.may_change(directory)?;
+        let target = self.expected(directory, name, replaced)?;
+        if !file.is_reg() || !target.is_reg() || !file.is_unlinked() {
+            return Err(EINVAL);
+        }
+        label::check(self.export, self.client, file)?;
+        let temporary = temporary_name()?;
+        let placed = directory.replace(name.as_bytes(), &target, file, &temporary)?;
+        self.export.files.forget(replaced);
+        Ok(placed)
+    }
+
     /// What the name stands for, which must be the file that the client means and may be changed
     /// by it.
     fn expected(&self, directory: &Path, name: &Name<'_>, file: &Handle) -> Result<Path> {
@@ -304,6 +325,16 @@ impl<C: Client + ?Sized> Execution<'_, C> {
             Operation::Link { name, file } => {
                 names.link(&directory, name, &self.file(file)?.path)?
             }
+            Operation::Replace {
+                name,
+                replaced,
+                file,
+                open,
+            } => {
+                let file = self.file(file)?.path;
+                names.removes_open(replaced, *open);
+                names.replace(&directory, name, replaced, &file)?
+            }
             Operation::Remove {
                 name,
                 file,
@@ -335,6 +366,19 @@ impl<C: Client + ?Sized> Execution<'_, C> {
         }
         Ok(outcome)
     }
+}
+
+/// A name that nothing has, and that is gone again before anybody can see it.
+fn temporary_name() -> Result<KVec<u8>> {
+    let mut name = KVec::new();
+    name.extend_from_slice(b".hmdfs-save.", GFP_KERNEL)?;
+    for byte in get_random_u64().to_be_bytes() {
+        for digit in [byte >> 4, byte & 0xf] {
+            let digit = char::from_digit(digit.into(), 16).map_or(b'0', |digit| digit as u8);
+            name.push(digit, GFP_KERNEL)?;
+        }
+    }
+    Ok(name)
 }
 
 /// Refuses bits that would let a program of a client run here as somebody else.

@@ -236,6 +236,10 @@ pub(super) fn doubt(mount: &Mount, peer: &Peer, operations: &[Operation<'_>]) {
             Operation::Link { file, .. } | Operation::Remove { file, .. } => {
                 forget(mount, peer, file);
             }
+            Operation::Replace { replaced, file, .. } => {
+                forget(mount, peer, replaced);
+                forget(mount, peer, file);
+            }
             Operation::Rename {
                 file,
                 new_directory,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     mount::{Hmdfs, Question},
-    node::Inode,
+    node::{Inode, InodeRef},
     validity::Validity,
 };
 
@@ -46,13 +46,22 @@ pub(super) fn atomic_open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Op
 
 /// Makes a file without a name in the file system of the directory `dir`, and opens it.
 pub(crate) fn tmpfile(dir: &Inode, file: Tmpfile<'_, Hmdfs>) -> Result<TmpfileOpened> {
+    let (inode, open) = make_unnamed(dir, (file.mode(), current_umask()), file.access())?;
+    file.open(inode, open)
+}
+
+/// Makes a file without a name in the file system of the directory `dir`. Until the second value is
+/// dropped, it is open to be read, written or both.
+pub(super) fn make_unnamed(
+    dir: &Inode,
+    mode: (u16, u16),
+    (read, write): (bool, bool),
+) -> Result<(InodeRef, KBox<Open>)> {
     let mount = dir.super_block().data();
     let node = of(dir)?;
     let operations = [
         Operation::File(node.handle()),
-        Operation::MakeUnnamed {
-            mode: (file.mode(), current_umask()),
-        },
+        Operation::MakeUnnamed { mode },
         Operation::GetHandle,
         Operation::Lease,
         Operation::GetAttributes,
@@ -64,11 +73,10 @@ pub(crate) fn tmpfile(dir: &Inode, file: Tmpfile<'_, Hmdfs>) -> Result<TmpfileOp
     outcomes.done()?;
     let child = names::made(&mut outcomes, 0o100_000, None, question)?;
     let inode = iget(dir.super_block(), node.peer(), &child)?;
-    let (read, write) = file.access();
     let (open, must_ask) = Open::new(&inode, write)?;
     opens::set_told(&inode)?;
     opens::confirm(&inode, question, must_ask, Operation::Open { read, write })?;
-    file.open(inode, open)
+    Ok((inode, open))
 }
 
 /// What belongs to the open file of `inode`, which the owner has opened in answer to `question`.

@@ -241,25 +241,33 @@ impl<'a> Renaming<'a> {
                 outcomes.done()?;
                 learn(other, outcomes, other_before, question)
             }
-            (Some(other), None) => {
-                let node = of(other)?;
-                let known = node.attributes();
-                let left = outcomes
-                    .done()
-                    .and_then(|()| outcomes.told(other, node, question));
-                // Its last name is gone, or the other ones are elsewhere.
-                let (question, attributes) = left.unwrap_or((question, without_a_name(&known)));
-                if let (0, Some(removal)) = (attributes.nlink, &self.removal) {
-                    removal.was_last();
-                }
-                // What it was before is not known: somebody may have written to it, and who opens
-                // another name of it has to see that.
-                let before = (attributes.nlink == 0).then_some(known.change);
-                inode::take_own(other, node, question, before, &attributes)
-            }
+            (Some(other), None) => learn_replaced(other, outcomes, self.removal.as_ref(), question),
             (None, _) => Ok(()),
         }
     }
+}
+
+/// Takes over what has become of a file that has lost a name to another one: the next three outcomes.
+pub(super) fn learn_replaced(
+    replaced: &Inode,
+    outcomes: &mut Outcomes<'_>,
+    removal: Option<&Removal<'_>>,
+    question: Question,
+) -> Result {
+    let node = of(replaced)?;
+    let known = node.attributes();
+    let left = outcomes
+        .done()
+        .and_then(|()| outcomes.told(replaced, node, question));
+    // Its last name is gone, or the other ones are elsewhere.
+    let (question, attributes) = left.unwrap_or((question, without_a_name(&known)));
+    if let (0, Some(removal)) = (attributes.nlink, removal) {
+        removal.was_last();
+    }
+    // What it was before is not known: somebody may have written to it, and who opens
+    // another name of it has to see that.
+    let before = (attributes.nlink == 0).then_some(known.change);
+    inode::take_own(replaced, node, question, before, &attributes)
 }
 
 /// Takes over the handle and the attributes that a walk has led to: the next three outcomes.

@@ -2,9 +2,11 @@
 
 //! Replacing another device's file by a copy of one of this device.
 //!
-//! The copy is made beside it, under a name of its own, and reaches the owner's stable
-//! storage before it gets the name of the other. So at any moment the name stands for
-//! the old file or for all of the new one, and once this succeeds it does for good.
+//! The copy has no name until it reached the owner's stable storage, and then gets that of the
+//! other. So at any moment the name stands for the old file or for all of the new one, and
+//! once this succeeds it does for good. The owner gives up what has no name when it does not hear of
+//! this device any more. Where the file system has no files without a name, the copy is
+//! made beside the other file, under a name of its own.
 
 use hmdfs_kapi::{
     cred::prepare_creds,
@@ -22,11 +24,14 @@ use super::{
     inode::{self, iget, of, Locking},
     leftovers::note,
     names,
+    open::make_unnamed,
+    opens::Open,
+    place::place,
     rename::{rename_entries, Entry},
 };
 use crate::node::{Inode, InodeRef};
 
-/// What the name of a copy begins with that has not replaced anything yet.
+/// What the name of a copy begins with, if it has one.
 const PREFIX: &[u8] = b".hmdfs-save.";
 
 /// Most bytes in the value of an extended attribute; C: `XATTR_SIZE_MAX`.
@@ -47,33 +52,46 @@ pub(crate) fn replace(dir: &Inode, wanted: &[u8], target: &Inode, source: &vfs::
     copy.set_extended(source)?;
     let permissions = copy.set_acl(source)?;
     copy.finish(source, permissions)?;
-    let copied = Entry {
-        dir,
-        name: &copy.name,
-        inode: Some(&*copy.inode),
-    };
-    let replaced = Entry {
-        dir,
-        name: wanted,
-        inode: Some(target),
-    };
-    rename_entries(&copied, &replaced, Flags::new(0))?;
-    copy.is_placed = true;
+    copy.place(wanted, target)?;
     names::fsync(dir, false)
 }
 
 /// A copy that is being made; dropping it removes it, unless it has taken its place.
 struct Copy<'a> {
     dir: &'a Inode,
-    name: KVec<u8>,
     inode: InodeRef,
+    kept: Kept,
     /// The epoch of the owner in which the content was written, and its mark of errors before.
     written: Option<(u64, u32)>,
     is_placed: bool,
 }
 
+/// What keeps a copy.
+enum Kept {
+    /// That it is open, and has no name.
+    Open { _open: KBox<Open> },
+    /// A name of its own.
+    Name(KVec<u8>),
+}
+
 impl<'a> Copy<'a> {
     fn make(dir: &'a Inode, source: &vfs::Path) -> Result<Self> {
+        // Nobody else is to read it before it has the mode that it is to have.
+        let mode = source.permissions() & 0o700;
+        let (inode, kept) = match make_unnamed(dir, (mode, 0), (false, true)) {
+            Err(error) if error == EOPNOTSUPP || error == ENFILE => Self::make_named(dir, mode)?,
+            made => made.map(|(inode, _open)| (inode, Kept::Open { _open }))?,
+        };
+        Ok(Self {
+            dir,
+            inode,
+            kept,
+            written: None,
+            is_placed: false,
+        })
+    }
+
+    fn make_named(dir: &Inode, mode: u16) -> Result<(InodeRef, Kept)> {
         let mut name = KVec::new();
         name.extend_from_slice(PREFIX, GFP_KERNEL)?;
         let random = get_random_u64();
@@ -83,17 +101,10 @@ impl<'a> Copy<'a> {
             let digit = char::from_digit(nibble as u32, 16).map_or(b'0', |digit| digit as u8);
             name.push(digit, GFP_KERNEL)?;
         }
-        // Nobody else is to read it before it has the mode that it is to have.
-        let made = names::make_file(dir, &name, source.permissions() & 0o700);
+        let made = names::make_file(dir, &name, mode);
         let child = made.inspect_err(|_| note(dir, &name))?;
         let inode = iget(dir.super_block(), of(dir)?.peer(), &child)?;
-        Ok(Self {
-            dir,
-            name,
-            inode,
-            written: None,
-            is_placed: false,
-        })
+        Ok((inode, Kept::Name(name)))
     }
 
     /// Copies the content.
@@ -218,15 +229,40 @@ impl<'a> Copy<'a> {
         }
         inode::take(&self.inode, node, question, &attributes, None, Locking::Try)
     }
+
+    /// Gives it the name `wanted` of `target`.
+    fn place(&mut self, wanted: &[u8], target: &Inode) -> Result {
+        match &self.kept {
+            Kept::Open { .. } => place(self.dir, wanted, target, &self.inode)?,
+            Kept::Name(name) => {
+                let copied = Entry {
+                    dir: self.dir,
+                    name,
+                    inode: Some(&*self.inode),
+                };
+                let replaced = Entry {
+                    dir: self.dir,
+                    name: wanted,
+                    inode: Some(target),
+                };
+                rename_entries(&copied, &replaced, Flags::new(0))?;
+            }
+        }
+        self.is_placed = true;
+        Ok(())
+    }
 }
 
 impl Drop for Copy<'_> {
     fn drop(&mut self) {
+        let Kept::Name(name) = &self.kept else {
+            return;
+        };
         if self.is_placed {
             return;
         }
-        if names::remove_inode(self.dir, &self.name, &self.inode, false).is_err() {
-            note(self.dir, &self.name);
+        if names::remove_inode(self.dir, name, &self.inode, false).is_err() {
+            note(self.dir, name);
         }
     }
 }

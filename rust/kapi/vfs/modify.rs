@@ -17,6 +17,7 @@ use kernel::{
     error::{from_err_ptr, to_result},
     prelude::*,
     str::CStrExt,
+    types::ScopeGuard,
 };
 
 use super::path::{qstr, Path};
@@ -184,6 +185,66 @@ impl Path {
                 bindings::vfs_link(file.dentry(), self.idmap(), self.inode(), dentry, delegated)
             })
         })
+    }
+
+    /// Gives `file`, which has no name, the name of another file, which loses it: at once, for all
+    /// who list this directory or know no other name than that one. Until then it has the name
+    /// `temporary`, and nobody else can lock the directory. C: `vfs_link` and `vfs_rename`.
+    ///
+    /// # Errors
+    ///
+    /// - `ESTALE`: the name stands for another file than `expected`.
+    /// - [`EEXIST`]: there is something called `temporary`.
+    pub fn replace(
+        &self,
+        name: &[u8],
+        expected: &Path,
+        file: &Path,
+        temporary: &[u8],
+    ) -> Result<Self> {
+        let place = |dentry: *mut bindings::dentry,
+                     delegated: *mut kernel::bindings::delegated_inode| {
+            let mut qstr = qstr(name)?;
+            // SAFETY: The directory is valid and locked, and the name outlives the call.
+            let target = from_err_ptr(unsafe {
+                bindings::lookup_one(self.idmap(), &mut qstr, self.dentry())
+            })?;
+            // SAFETY: The reference is ours.
+            let _put = ScopeGuard::new(|| unsafe { bindings::dput(target) });
+            // SAFETY: The dentry is valid, and the lock of its directory is held.
+            if !ptr::eq(unsafe { (*target).d_inode }, expected.inode()) {
+                return Err(ESTALE.into());
+            }
+            // What has had a name and lost it gets no other: all is waited for before.
+            // SAFETY: The inode is valid.
+            to_result(unsafe { bindings::try_break_deleg(expected.inode(), 0, delegated.cast()) })?;
+            // SAFETY: The dentry is locked for creating it, in this directory.
+            to_result(unsafe {
+                bindings::vfs_link(file.dentry(), self.idmap(), self.inode(), dentry, delegated)
+            })?;
+            let mut data = bindings::renamedata {
+                mnt_idmap: self.idmap(),
+                old_parent: self.dentry(),
+                old_dentry: dentry,
+                new_parent: self.dentry(),
+                new_dentry: target,
+                delegated_inode: delegated,
+                ..Default::default()
+            };
+            // SAFETY: Both dentries are valid, and of this directory, which is locked.
+            let renamed = to_result(unsafe { bindings::vfs_rename(&mut data) });
+            if renamed.is_err() {
+                // SAFETY: The dentry is valid, and of this directory, which is locked.
+                let removed = to_result(unsafe {
+                    bindings::vfs_unlink(self.idmap(), self.inode(), dentry, ptr::null_mut())
+                });
+                if let Err(error) = removed {
+                    pr_warn!("a file keeps a name that is not its own: {error:?}\n");
+                }
+            }
+            renamed
+        };
+        self.start_creating(temporary, place)
     }
 
     /// Makes a directory; C: `vfs_mkdir`. The umask is applied.

@@ -66,6 +66,7 @@ impl<'a> Operation<'a> {
             | Operation::MakeNode { .. } => NAME + 12,
             Operation::Copy { .. } => HANDLE + 25,
             Operation::Link { .. } | Operation::Remove { .. } => NAME + HANDLE + 1,
+            Operation::Replace { .. } => NAME + 2 * HANDLE + 1,
             Operation::Rename { .. } => 2 * (NAME + HANDLE) + 2,
             Operation::MakeLink { target, .. } => NAME.saturating_add(target.as_bytes().len()),
             Operation::SetExtended { value, .. } => {
@@ -238,6 +239,12 @@ impl<'a> Operation<'a> {
                 flush: from.flag()?,
                 files: Recall::decode(from.bytes(from.remaining())?)?,
             },
+            43 => Operation::Replace {
+                name: Name::decode(from)?,
+                replaced: Handle::decode(from)?,
+                file: Handle::decode(from)?,
+                open: from.flag()?,
+            },
             other => return Ok(Operation::Other(other)),
         };
         decoder.finish()?;
@@ -325,6 +332,17 @@ impl<'a> Operation<'a> {
                 file.encode(encoder)?;
                 let bits = |given: bool, bit: u8| if given { bit } else { 0 };
                 encoder.u8(bits(*directory, REMOVE_DIRECTORY) | bits(*open, REMOVE_OPEN))
+            }
+            Operation::Replace {
+                name,
+                replaced,
+                file,
+                open,
+            } => {
+                name.encode(encoder)?;
+                replaced.encode(encoder)?;
+                file.encode(encoder)?;
+                encoder.flag(*open)
             }
             Operation::Rename {
                 name,

@@ -209,7 +209,9 @@ proptest! {
         let set = Operation::SetExtended { name, value: &target, mode: SetMode::Any };
         let unnamed = Operation::MakeUnnamed { mode: (0o600, 0) };
         let open = Operation::Open { read: true, write: end };
-        for operation in [Operation::Root, open, set, unnamed, Operation::Closed] {
+        let entry = Name::new(b"a").unwrap();
+        let replace = Operation::Replace { name: entry, replaced: handle, file: handle, open: end };
+        for operation in [Operation::Root, open, set, unnamed, replace, Operation::Closed] {
             prop_assert!(round_trip(
                 &operation,
                 &Outcome::Done,

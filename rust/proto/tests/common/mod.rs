@@ -327,6 +327,16 @@ fn naming_operations() -> impl Strategy<Value = Operation<'static>> {
             }
         ),
         any::<(u16, u16)>().prop_map(|mode| Operation::MakeUnnamed { mode }),
+        (static_names(), handles(), handles(), any::<bool>()).prop_map(
+            |(name, replaced, file, open)| {
+                Operation::Replace {
+                    name,
+                    replaced,
+                    file,
+                    open,
+                }
+            }
+        ),
         Just(Operation::Closed),
         (
             (static_names(), handles()),

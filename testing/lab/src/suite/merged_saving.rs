@@ -2,20 +2,26 @@
 
 //! Saving files in `merge_view` as editors do, on whatever device the file is.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use rustix::fs::{fchmod, Mode};
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Plan};
+use crate::module;
 use crate::random::Random;
+use crate::storage::Storage;
 use crate::suite::merged_making::{absent, home, lists, merged, prepare, put};
 use crate::suite::remote_attributes::{some_list, ACCESS};
 use crate::suite::support::{fails, holds, same, same_bytes};
 use crate::suite::{tests, Group};
+use crate::tree;
 
 /// Three devices; the laptop may change what the others have.
 pub const GROUP: Group = Group {
@@ -30,6 +36,13 @@ pub const GROUP: Group = Group {
         a_reader_keeps_the_old_content,
         what_cannot_be_saved_stays,
     ],
+};
+
+/// The same on file systems on a disk.
+pub const LOWER: Group = Group {
+    name: "saving_lower",
+    fleet: None,
+    tests: tests![Alone: tmpfs, ext4, xfs, btrfs, vfat],
 };
 
 /// The file that is edited: on this device, on another, and one that has another name here.
@@ -335,4 +348,82 @@ fn what_cannot_be_saved_stays(fleet: &mut Fleet) -> Result<()> {
     holds(&folder.join("new"), b"new")?;
     holds(&folder.join("remote.txt"), b"tablet")?;
     lists(&there, &["remote.txt", "their link"])
+}
+
+fn on(storage: Storage, test: fn(&Fleet, &AtomicBool) -> Result<()>) -> Result<()> {
+    module::ensure_loaded()?;
+    let devices = vec![("laptop", Storage::Memory(64)), ("tablet", storage)];
+    let fleet = Plan::with_storage(devices)
+        .policy("tablet", "laptop", "write", 4)
+        .start()?;
+    put(&fleet, &[("tablet", "folder/file")])?;
+    let stop = AtomicBool::new(false);
+    let result = test(&fleet, &stop);
+    stop.store(true, Ordering::Relaxed);
+    result.and(fleet.close())
+}
+
+/// Saves again and again while somebody lists the directory, and calls `seen` with all names of the
+/// tablet's files that are seen meanwhile besides the one that is there.
+fn saved_and_watched(fleet: &Fleet, stop: &AtomicBool) -> Result<Vec<OsString>> {
+    let folder = merged(fleet, "folder")?;
+    let content = Random::new(9).bytes(3 << 20);
+    let places = [
+        home(fleet, "tablet", "folder")?,
+        fleet.device("laptop")?.view("tablet").join("folder"),
+    ];
+    thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut seen = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                for place in &places {
+                    seen.extend(tree::names(place)?);
+                }
+            }
+            Ok::<_, anyhow::Error>(seen)
+        });
+        let saved = (0..5).try_for_each(|_| {
+            fs::write(folder.join("new"), &content)?;
+            fs::rename(folder.join("new"), folder.join("file"))?;
+            holds(&places[0].join("file"), &content)
+        });
+        stop.store(true, Ordering::Relaxed);
+        let seen = watcher
+            .join()
+            .map_err(|_| anyhow!("the watcher panicked"))??;
+        saved?;
+        lists(&places[0], &["file"])?;
+        ensure!(!seen.is_empty(), "nobody has watched");
+        Ok(seen.into_iter().filter(|name| name != "file").collect())
+    })
+}
+
+fn nobody_sees_an_unfinished_file(fleet: &Fleet, stop: &AtomicBool) -> Result<()> {
+    same("seen besides", saved_and_watched(fleet, stop)?, Vec::new())
+}
+
+fn tmpfs() -> Result<()> {
+    on(Storage::Memory(64), nobody_sees_an_unfinished_file)
+}
+
+fn ext4() -> Result<()> {
+    on(Storage::Image("ext4", 64), nobody_sees_an_unfinished_file)
+}
+
+fn xfs() -> Result<()> {
+    on(Storage::Image("xfs", 320), nobody_sees_an_unfinished_file)
+}
+
+fn btrfs() -> Result<()> {
+    on(Storage::Image("btrfs", 160), nobody_sees_an_unfinished_file)
+}
+
+/// It knows no files without a name.
+fn vfat() -> Result<()> {
+    on(Storage::Image("vfat", 64), |fleet, stop| {
+        let seen = saved_and_watched(fleet, stop)?;
+        let is_copy = |name: &OsString| name.as_encoded_bytes().starts_with(b".hmdfs-save.");
+        ensure!(seen.iter().all(is_copy), "seen besides: {seen:?}");
+        Ok(())
+    })
 }

@@ -118,6 +118,7 @@ pub fn groups() -> Vec<Group> {
         merged_changing::GROUP,
         merged_directories::GROUP,
         merged_saving::GROUP,
+        merged_saving::LOWER,
         merged_leases::GROUP,
         names::GROUP,
         names::changes::GROUP,
