@@ -21,7 +21,7 @@ use hmdfs_kapi::{
 };
 use hmdfs_model::names::Directories;
 use kernel::{
-    new_mutex, new_spinlock,
+    impl_has_delayed_work, new_delayed_work, new_mutex, new_spinlock,
     prelude::*,
     seq_file::SeqFile,
     sync::{
@@ -30,13 +30,14 @@ use kernel::{
         Arc, ArcBorrow, Mutex, SetOnce, SpinLock,
     },
     time::{Instant, Monotonic},
+    workqueue::DelayedWork,
 };
 
 use crate::{
     control, local, merge,
     node::{Inode, InodeRef, Node},
     peer::{call::DEADLINE, Peers},
-    remote::{self, extended, leftovers::Leftovers},
+    remote::{self, extended, unfinished::Unfinished},
     validity::Validity,
     view::{self, DentryOps, View},
 };
@@ -105,9 +106,12 @@ pub(crate) struct Mount {
     questions: Atomic<u64>,
     /// What this device exports, from the moment on at which it was mounted.
     share: SetOnce<Arc<Share>>,
-    /// Unfinished copies on other devices.
+    /// What has to be taken back on other devices.
     #[pin]
-    pub(crate) leftovers: Leftovers,
+    pub(crate) unfinished: Unfinished,
+    /// Takes it back.
+    #[pin]
+    taking_back: DelayedWork<Mount>,
     /// Only while it is mounted.
     #[pin]
     watch: Mutex<Option<Watch>>,
@@ -123,6 +127,10 @@ pub(crate) struct Mount {
     /// Which merged directories are made of which directories.
     pub(crate) dependents: Arc<merge::Dependents>,
     options: Options,
+}
+
+impl_has_delayed_work! {
+    impl HasDelayedWork<Self> for Mount { self.taking_back }
 }
 
 impl Mount {
@@ -235,7 +243,8 @@ impl fs::FileSystem for Hmdfs {
                 net: request.net_ns().into(),
                 peers <- Peers::new(),
                 share,
-                leftovers <- Leftovers::new(),
+                unfinished <- Unfinished::new(),
+                taking_back <- new_delayed_work!("Mount::taking_back"),
                 watch <- new_mutex!(None, "hmdfs::Mount::watch"),
                 inodes <- new_spinlock!(None, "hmdfs::Mount::inodes"),
                 visits <- Visits::new(),
@@ -329,6 +338,7 @@ impl fs::FileSystem for Hmdfs {
             }
         }
         mount.peers.shutdown();
+        mount.unfinished.end(mount);
         if let Some(share) = mount.share() {
             share.export.leases().flush();
         }

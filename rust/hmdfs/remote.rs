@@ -19,7 +19,6 @@ pub(crate) mod file;
 pub(crate) mod gather;
 pub(crate) mod inode;
 pub(crate) mod leases;
-pub(crate) mod leftovers;
 pub(crate) mod listing;
 mod lock;
 pub(crate) mod names;
@@ -34,6 +33,7 @@ mod sharing;
 mod space;
 pub(crate) mod statfs;
 mod symlink;
+pub(crate) mod unfinished;
 pub(crate) mod write;
 pub(crate) mod writing;
 

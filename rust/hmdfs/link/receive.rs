@@ -11,7 +11,10 @@ use super::{
     FEATURES,
     WINDOW, //
 };
-use crate::control::notify;
+use crate::{
+    control::notify,
+    remote::unfinished, //
+};
 use hmdfs_kapi::{
     errno::{
         EBADMSG,
@@ -149,6 +152,7 @@ impl Link {
         notify::link(&self.mount, self);
         if online {
             notify::device(&self.mount, &self.peer);
+            unfinished::wake(self.mount.as_arc_borrow(), 0);
         }
         self.pump();
         self.ping();

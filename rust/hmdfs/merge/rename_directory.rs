@@ -7,6 +7,9 @@
 //! away, the others rename theirs back. A directory that is replaced must be empty on
 //! all devices, and on no other ones than have a part of the old one: else the two
 //! would become one tree, or part of the new one would stay. Then it is EXDEV.
+//!
+//! A device that went away may have renamed its part, or keep it where it is not to be. That is
+//! looked at when it is back ([`crate::remote::unfinished`]).
 
 use hmdfs_kapi::{
     errno::ESTALE,
@@ -27,7 +30,10 @@ use super::{
 };
 use crate::{
     node::{Inode, InodeRef, Node},
-    remote::rename::{rename_entries, Entry},
+    remote::{
+        rename::{rename_entries, Entry},
+        unfinished,
+    },
 };
 
 /// Renames a directory, or exchanges two.
@@ -51,7 +57,15 @@ pub(super) fn rename_directory(renaming: &Renaming<'_>) -> Result<Renamed> {
         let replaced = replaced.as_deref();
         steps.push(Step::new(renaming, part, replaced)?, GFP_KERNEL)?;
     }
-    let result = rename_all(&steps, (&old_name, &new_name), renaming.flags);
+    let merged = (
+        of(renaming.old_dir)?.number(),
+        of(renaming.new_dir)?.number(),
+    );
+    let result = rename_all(&steps, merged, (&old_name, &new_name), renaming.flags);
+    if result.is_ok() {
+        let mount = renaming.old_dir.super_block().data();
+        mount.unfinished.renamed(merged, &old_name, &new_name);
+    }
     for dentry in [old, new] {
         siblings::doubt(dentry);
     }
@@ -87,12 +101,19 @@ fn check_replaced(
 }
 
 /// Renames on all devices, or takes back what was done.
-fn rename_all(steps: &[Step<'_>], names: (&[u8], &[u8]), flags: Flags) -> Result {
+fn rename_all(
+    steps: &[Step<'_>],
+    merged: (u64, u64),
+    names: (&[u8], &[u8]),
+    flags: Flags,
+) -> Result {
     for (index, step) in steps.iter().enumerate() {
         if let Err(error) = step.rename(names, flags) {
+            step.follow_up(merged, names, flags, error);
             for done in steps.get(..index).unwrap_or(&[]).iter().rev() {
                 if let Err(error) = done.undo(names, flags) {
                     pr_info!("a part of a directory stays where it was moved to: {error:?}\n");
+                    done.follow_up(merged, names, flags, error);
                 }
             }
             return Err(error);
@@ -149,6 +170,45 @@ impl<'a> Step<'a> {
             self.replaced,
             flags,
         )
+    }
+
+    /// After an error, the part may be where it is not to be: if so, it is renamed back when its device
+    /// is there again.
+    fn follow_up(
+        &self,
+        merged: (u64, u64),
+        (old, new): (&[u8], &[u8]),
+        flags: Flags,
+        error: Error,
+    ) {
+        let (Place::Remote(from), Place::Remote(to)) = (&self.from, &self.to) else {
+            return;
+        };
+        let Part::Remote(_, child) = self.moved else {
+            return;
+        };
+        if !unfinished::is_in_doubt(error) {
+            return;
+        }
+        let replaced = match self.replaced {
+            Some(Part::Remote(_, child)) => Some(child.attributes.mode & 0o7777),
+            _ => None,
+        };
+        let noted = (|| {
+            let renamed = unfinished::Renamed {
+                file: child.handle,
+                to: unfinished::Place::new(from, old)?,
+                from: unfinished::Place::new(to, new)?,
+                is_exchange: flags.is_exchange(),
+                replaced: replaced.filter(|_| !flags.is_exchange()),
+                replaces: false,
+                merged,
+            };
+            unfinished::note_renamed(from, renamed, error)
+        })();
+        if let Err(error) = noted {
+            pr_info!("a part of a directory may stay where it was moved to: {error:?}\n");
+        }
     }
 
     /// Renames back. A directory that was replaced is made anew.

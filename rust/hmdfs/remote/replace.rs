@@ -22,12 +22,12 @@ use super::{
     compound::{self, Outcomes},
     extended,
     inode::{self, iget, of, Locking},
-    leftovers::note,
     names,
     open::make_unnamed,
     opens::Open,
     place::place,
     rename::{rename_entries, Entry},
+    unfinished::note_copy,
 };
 use crate::node::{Inode, InodeRef};
 
@@ -45,8 +45,6 @@ const LABEL: &[u8] = b"user.hmdfs.label";
 ///
 /// After an error, `target` is what it was, or, when that could not be found out, was replaced.
 pub(crate) fn replace(dir: &Inode, wanted: &[u8], target: &Inode, source: &vfs::Path) -> Result {
-    let mount = dir.super_block().data();
-    mount.leftovers.remove(&mount, of(dir)?.peer());
     let mut copy = Copy::make(dir, source)?;
     copy.write(source)?;
     copy.set_extended(source)?;
@@ -102,7 +100,7 @@ impl<'a> Copy<'a> {
             name.push(digit, GFP_KERNEL)?;
         }
         let made = names::make_file(dir, &name, mode);
-        let child = made.inspect_err(|_| note(dir, &name))?;
+        let child = made.inspect_err(|&error| note_copy(dir, &name, error))?;
         let inode = iget(dir.super_block(), of(dir)?.peer(), &child)?;
         Ok((inode, Kept::Name(name)))
     }
@@ -261,8 +259,8 @@ impl Drop for Copy<'_> {
         if self.is_placed {
             return;
         }
-        if names::remove_inode(self.dir, name, &self.inode, false).is_err() {
-            note(self.dir, name);
+        if let Err(error) = names::remove_inode(self.dir, name, &self.inode, false) {
+            note_copy(self.dir, name, error);
         }
     }
 }

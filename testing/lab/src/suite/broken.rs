@@ -50,7 +50,7 @@ fn relayed(fleet: &mut Fleet, work: impl FnOnce(&mut Fleet, &Relay) -> Result<()
     let entrance = fleet.device("laptop")?.namespace()?.entrance();
     thread::scope(|scope| {
         let running = relay.clone();
-        let server = scope.spawn(move || entrance.enter(|| running.run(target)));
+        let server = scope.spawn(move || entrance.enter(|| running.run(relay::PORT, target)));
         let result = begin(fleet).and_then(|()| work(fleet, &relay));
         relay.stop();
         let served = server.join().map_err(|_| anyhow!("the relay panicked"))?;

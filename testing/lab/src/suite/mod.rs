@@ -23,6 +23,7 @@ mod locks;
 mod merged;
 mod merged_changing;
 mod merged_directories;
+mod merged_dying;
 mod merged_leases;
 mod merged_making;
 mod merged_saving;
@@ -120,6 +121,7 @@ pub fn groups() -> Vec<Group> {
         merged_saving::GROUP,
         merged_saving::LOWER,
         merged_leases::GROUP,
+        merged_dying::GROUP,
         names::GROUP,
         names::changes::GROUP,
         policy::GROUP,
