@@ -29,6 +29,7 @@ mod names;
 mod opened;
 mod replay;
 mod set;
+mod unstored;
 mod write;
 mod writers;
 mod writing;
@@ -63,6 +64,7 @@ pub(crate) use leases::{
     Leases, //
 };
 pub(crate) use locks::{Grant, Held, Waker};
+use unstored::Unstored;
 use writers::Writers;
 
 /// The device that sent a request, as far as the export has to know it.
@@ -204,6 +206,7 @@ pub(crate) struct Export {
     handles: Handles,
     files: OpenFiles,
     writers: Pin<KBox<Writers>>,
+    unstored: Unstored,
     leases: Leases,
 }
 
@@ -237,6 +240,7 @@ impl Export {
                 handles,
                 files,
                 writers,
+                unstored: Unstored::new()?,
                 leases,
             },
             GFP_KERNEL,

@@ -89,6 +89,12 @@ int hmdfs_helper_inode_check_errors(struct inode *inode, u32 *since)
 	return errseq_check_and_advance(&inode->i_mapping->wb_err, since);
 }
 
+bool hmdfs_helper_inode_is_dirty(const struct inode *inode)
+{
+	return mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) ||
+	       mapping_tagged(inode->i_mapping, PAGECACHE_TAG_WRITEBACK);
+}
+
 u32 hmdfs_helper_sb_sample_errors(struct super_block *sb)
 {
 	return errseq_sample(&sb->s_wb_err);

@@ -144,6 +144,7 @@ impl<C: Client + ?Sized> Names<'_, C> {
         }
         // A file that is kept open would keep its space.
         self.export.files.forget(file);
+        self.export.unstored.removed(&path);
         Ok(path)
     }
 
@@ -217,6 +218,9 @@ impl<C: Client + ?Sized> Names<'_, C> {
         )?;
         if let Some(replaced) = replaced {
             self.export.files.forget(&replaced);
+        }
+        if let Some(target) = target.filter(Path::is_unlinked) {
+            self.export.unstored.removed(&target);
         }
         Ok(())
     }

@@ -34,6 +34,7 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
         let errors = current.path.sample_errors();
         let before = change(current)?;
         let written = writer.file.write(offset, &data)?;
+        export.unstored.written(&current.path, errors);
         let after = change(current)?;
         // The attribute does not tell how many changes there were. A program of this device that
         // may have made one must not pass for the client.
@@ -118,6 +119,7 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
         access::check_use(export, client, &source.path, Mask::Read)?;
         let from = RegularFile::open(&source.path, &export.server)?;
         let writer = self.writer()?;
+        let errors = self.current()?.path.sample_errors();
         let _turn = writer.turn.lock();
         let copied = if clone {
             writer
@@ -128,6 +130,7 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
                 .file
                 .copy_from(&from, source_offset, offset, length)?
         };
+        export.unstored.written(&self.current()?.path, errors);
         Ok(Outcome::Copied(copied))
     }
 

@@ -26,6 +26,12 @@ impl Path {
         to_result(unsafe { bindings::inode_check_errors(self.inode(), mark) })
     }
 
+    /// Whether some of the file's data are not on stable storage yet, nor known to be lost.
+    pub fn is_dirty(&self) -> bool {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::inode_is_dirty(self.inode()) }
+    }
+
     /// As [`Path::sample_errors`], of the whole file system.
     pub fn sample_filesystem_errors(&self) -> u32 {
         // SAFETY: The superblock is valid.

@@ -3,6 +3,7 @@
 //! Many devices in one guest: what tests, the demonstration and the benchmark are
 //! made of.
 
+pub mod bad_blocks;
 pub mod conformance;
 pub mod demo;
 pub mod device;

@@ -34,6 +34,11 @@ impl Storage {
         target.with_extension("image")
     }
 
+    /// What the disk of a [`Storage::Thin`] is that is mounted at `target`.
+    pub fn thin_image(target: &Path) -> PathBuf {
+        Self::backing_of(target).join("image")
+    }
+
     /// Mounts it at `target`.
     pub fn attach(&self, target: &Path) -> Result<()> {
         match self {
@@ -51,7 +56,7 @@ impl Storage {
                 let backing = Self::backing_of(target);
                 std::fs::create_dir(&backing)?;
                 Self::Memory(*memory).attach(&backing)?;
-                attach_image(fstype, *mib, target, &backing.join("image"))
+                attach_image(fstype, *mib, target, &Self::thin_image(target))
             }
             Self::Disk(disk, fstype) => mount_disk(disk, fstype, target),
         }

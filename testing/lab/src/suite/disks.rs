@@ -13,7 +13,7 @@ use crate::fleet::{Fleet, Plan};
 use crate::freeze::Frozen;
 use crate::random::Random;
 use crate::storage::Storage;
-use crate::suite::support::{holds, same_bytes};
+use crate::suite::support::{close, holds, same_bytes};
 use crate::suite::{tests, Group};
 
 /// A laptop that writes to a tablet.
@@ -71,15 +71,6 @@ fn what_is_written_while_it_stands_still_is_there_afterwards(fleet: &mut Fleet) 
     for name in ["closed", "synced"] {
         same_bytes(name, &fs::read(home.join(name))?, &content)?;
         holds(&there.join(name), &content)?;
-    }
-    Ok(())
-}
-
-fn close(file: File) -> std::io::Result<()> {
-    use std::os::fd::IntoRawFd;
-    // SAFETY: The descriptor is ours, and given up here.
-    if unsafe { libc::close(file.into_raw_fd()) } < 0 {
-        return Err(std::io::Error::last_os_error());
     }
     Ok(())
 }

@@ -3,12 +3,12 @@
 //! Corners of the file interface, on another device's files.
 
 use std::ffi::CString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{ensure, Context, Result};
 
@@ -16,7 +16,7 @@ use crate::fleet::{Fleet, Plan};
 use crate::mapping::Mapping;
 use crate::random::Random;
 use crate::storage::Storage;
-use crate::suite::support::{drop_caches, fails, holds, same, same_bytes};
+use crate::suite::support::{drop_caches, fails, holds, open_with, same, same_bytes, writable};
 use crate::suite::{tests, Group};
 
 /// A laptop that may write to a tablet.
@@ -50,25 +50,6 @@ fn file(fleet: &Fleet, name: &str, content: &[u8]) -> Result<(PathBuf, PathBuf)>
     let home = fleet.device("tablet")?.export().join(name);
     fs::write(&home, content)?;
     Ok((home, fleet.device("laptop")?.view("tablet").join(name)))
-}
-
-fn open_with(path: &Path, flags: i32) -> io::Result<File> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: the path is a C string.
-    let descriptor = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) };
-    if descriptor < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: it was just opened, for us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }.into())
-}
-
-fn writable(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .with_context(|| format!("cannot open {}", path.display()))
 }
 
 fn checked(result: isize) -> io::Result<usize> {

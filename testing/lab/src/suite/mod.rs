@@ -11,6 +11,7 @@ mod coherence;
 mod control;
 mod disks;
 mod exercise;
+mod failing_disk;
 mod fetching;
 mod honesty;
 mod hostile;
@@ -129,6 +130,7 @@ pub fn groups() -> Vec<Group> {
         broken::GROUP,
         windows::GROUP,
         disks::SLOW,
+        failing_disk::GROUP,
         honesty::GROUP,
         hostile::GROUP,
         parts::GROUP,

@@ -2,9 +2,11 @@
 
 //! What many tests need.
 
+use std::ffi::CString;
 use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -94,10 +96,40 @@ pub fn drop_caches() -> Result<()> {
 
 /// Cuts or extends a file by its name; C: `truncate`.
 pub fn truncate(path: &Path, size: u64) -> io::Result<()> {
-    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    let path = CString::new(path.as_os_str().as_bytes())?;
     let size = libc::off_t::try_from(size).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: the path is a C string.
     if unsafe { libc::truncate(path.as_ptr(), size) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Opens a file to be read and written.
+pub fn writable(path: &Path) -> Result<File> {
+    File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .with_context(|| format!("cannot open {} for writing", path.display()))
+}
+
+/// Opens a file with just these flags; what it may make has mode 0644.
+pub fn open_with(path: &Path, flags: i32) -> io::Result<File> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the path is a C string.
+    let descriptor = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, 0o644) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it was just opened, for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }.into())
+}
+
+/// Closes a file, and says what came of it, which dropping it does not.
+pub fn close(file: File) -> io::Result<()> {
+    // SAFETY: the descriptor is ours, and given up here.
+    if unsafe { libc::close(file.into_raw_fd()) } < 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(())

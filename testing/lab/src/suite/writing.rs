@@ -5,7 +5,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{ensure, Context, Result};
@@ -14,12 +14,13 @@ use rustix::fs::{
     SeekFrom,
 };
 
+use crate::device::Device;
 use crate::fleet::{Fleet, Plan};
 use crate::hmdfsctl::round_trips;
 use crate::mapping::Mapping;
 use crate::random::Random;
 use crate::storage::Storage;
-use crate::suite::support::{drop_caches, fails, holds, same, same_bytes, same_file};
+use crate::suite::support::{drop_caches, fails, holds, same, same_bytes, same_file, writable};
 use crate::suite::{tests, Group};
 use crate::tree;
 
@@ -70,14 +71,6 @@ fn file(fleet: &Fleet, owner: &str, name: &str, content: &[u8]) -> Result<(PathB
     let home = fleet.device(owner)?.export().join(name);
     fs::write(&home, content)?;
     Ok((home, fleet.device("laptop")?.view(owner).join(name)))
-}
-
-fn writable(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .with_context(|| format!("cannot open {} for writing", path.display()))
 }
 
 fn what_is_closed_is_there(fleet: &mut Fleet) -> Result<()> {
@@ -470,9 +463,9 @@ fn data_and_holes_are_found(fleet: &mut Fleet) -> Result<()> {
     )
 }
 
-/// Runs `work`, and checks that it moves no more than some messages between the devices.
-fn without_data(fleet: &Fleet, work: impl FnOnce() -> Result<()>) -> Result<()> {
-    let control = fleet.device("tablet")?.control();
+/// Runs `work`, and checks that no more than some messages come to the owner.
+pub fn without_data(owner: &Device, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let control = owner.control();
     let before = control.counters()?.rx_bytes;
     work()?;
     let received = control.counters()?.rx_bytes - before;
@@ -484,7 +477,7 @@ fn copies_stay_on_the_device(fleet: &mut Fleet) -> Result<()> {
     let content = Random::new(67).bytes(3 << 20);
     let (_, source) = file(fleet, "tablet", "source", &content)?;
     let (home, target) = file(fleet, "tablet", "target", &[5; 100])?;
-    without_data(fleet, || {
+    without_data(fleet.device("tablet")?, || {
         let (from, to) = (File::open(&source)?, writable(&target)?);
         let (mut at, mut into) = (1000, 50);
         let mut left = content.len() - 1000;
@@ -515,7 +508,7 @@ fn clones_share_their_space(fleet: &mut Fleet) -> Result<()> {
     let content = Random::new(68).bytes(1 << 20);
     let (_, source) = file(fleet, "tablet", "original", &content)?;
     let (home, target) = file(fleet, "tablet", "clone", b"something else")?;
-    without_data(fleet, || {
+    without_data(fleet.device("tablet")?, || {
         ioctl_ficlone(writable(&target)?, File::open(&source)?).context("clone")
     })?;
     holds(&home, &content)?;
