@@ -33,6 +33,16 @@ impl Version {
     }
 }
 
+/// How many seconds one value of a coarse time may stand for; two are those of FAT.
+const COARSE: u64 = 2;
+
+/// Whether a file whose last change was at `ctime` may be changed again without getting another one,
+/// as far as times are coarse. Both are in seconds.
+pub fn may_keep_time(ctime: i64, now: i64) -> bool {
+    // The clock may tick between the two.
+    now.abs_diff(ctime) <= COARSE + 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +54,19 @@ mod tests {
         ctime_nanoseconds: 5,
         size: 4096,
     };
+
+    #[test]
+    fn a_time_is_settled_when_it_has_passed() {
+        for (ctime, now, may_keep) in [
+            (100, 100, true),
+            (100, 102, true),
+            (100, 104, false),
+            (104, 100, false),
+            (i64::MIN, i64::MAX, false),
+        ] {
+            assert_eq!(may_keep_time(ctime, now), may_keep, "{ctime} at {now}");
+        }
+    }
 
     proptest! {
         #[test]

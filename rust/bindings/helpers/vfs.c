@@ -89,6 +89,11 @@ int hmdfs_helper_inode_check_errors(struct inode *inode, u32 *since)
 	return errseq_check_and_advance(&inode->i_mapping->wb_err, since);
 }
 
+bool hmdfs_helper_sb_has_fine_times(const struct super_block *sb)
+{
+	return sb->s_type->fs_flags & FS_MGTIME;
+}
+
 bool hmdfs_helper_inode_is_dirty(const struct inode *inode)
 {
 	return mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) ||

@@ -25,6 +25,7 @@ bool hmdfs_helper_inode_keeps_data(const struct inode *inode);
 bool hmdfs_helper_inode_has_writers(const struct inode *inode, int own);
 u32 hmdfs_helper_inode_sample_errors(const struct inode *inode);
 int hmdfs_helper_inode_check_errors(struct inode *inode, u32 *since);
+bool hmdfs_helper_sb_has_fine_times(const struct super_block *sb);
 bool hmdfs_helper_inode_is_dirty(const struct inode *inode);
 u32 hmdfs_helper_sb_sample_errors(struct super_block *sb);
 int hmdfs_helper_sb_check_errors(struct super_block *sb, u32 *since);

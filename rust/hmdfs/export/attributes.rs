@@ -2,14 +2,18 @@
 
 //! Attributes of the lower file system, as the protocol tells them.
 
-use hmdfs_kapi::vfs::{Stat, StatFs, Timespec};
-use hmdfs_model::change::Version;
+use hmdfs_kapi::{
+    fs::inode::current_time,
+    vfs::{Stat, StatFs, Timespec},
+};
+use hmdfs_model::change::{may_keep_time, Version};
 use hmdfs_proto as proto;
+use kernel::sync::atomic::{Atomic, Relaxed};
 
 /// The attributes of a file.
 pub(super) fn attributes(stat: &Stat) -> proto::Attributes {
     let version = Version {
-        cookie: stat.change_cookie,
+        cookie: stat.change_cookie.or_else(|| of_coarse_time(stat)),
         ctime_seconds: stat.ctime.seconds,
         ctime_nanoseconds: stat.ctime.nanoseconds,
         size: stat.size,
@@ -30,6 +34,23 @@ pub(super) fn attributes(stat: &Stat) -> proto::Attributes {
         btime: stat.btime.map_or_else(Default::default, timestamp),
         change: version.change(),
     }
+}
+
+/// What tells a file apart from what it was a moment ago, where its times may not: nothing that was
+/// known of it is the same, until the time has passed that a value of `ctime` stands for.
+fn of_coarse_time(stat: &Stat) -> Option<u64> {
+    static ASKED: Atomic<u64> = Atomic::new(0);
+    if stat.has_fine_times {
+        return None;
+    }
+    let (seconds, nanoseconds) = current_time();
+    may_keep_time(stat.ctime.seconds, seconds).then(|| {
+        // CAST: Just a number; another one each time, also after a new start.
+        (seconds as u64)
+            .wrapping_mul(1_000_000_000)
+            .wrapping_add(nanoseconds.into())
+            .wrapping_add(ASKED.fetch_add(1, Relaxed))
+    })
 }
 
 /// Space and file counts of a file system.

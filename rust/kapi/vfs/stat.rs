@@ -71,6 +71,8 @@ pub struct Stat {
     pub btime: Option<Timespec>,
     /// The file system's counter of changes (`STATX_CHANGE_COOKIE`), where it has one.
     pub change_cookie: Option<u64>,
+    /// Whether each change that somebody could know of gives `ctime` another value; C: `FS_MGTIME`.
+    pub has_fine_times: bool,
 }
 
 /// Space and file counts; C: `struct kstatfs`.
@@ -128,6 +130,8 @@ impl Path {
             ctime: stat.ctime.into(),
             btime: has(bindings::STATX_BTIME).then(|| stat.btime.into()),
             change_cookie: has(bindings::STATX_CHANGE_COOKIE).then_some(stat.change_cookie),
+            // SAFETY: The superblock is valid, and has a type.
+            has_fine_times: unsafe { bindings::sb_has_fine_times(self.super_block()) },
         })
     }
 

@@ -196,6 +196,16 @@ impl Device {
         Ok(())
     }
 
+    /// Unmounts the views and what they lie on, and mounts both again, as after a new start of the
+    /// machine.
+    pub fn remount_all(&mut self) -> Result<()> {
+        self.umount()?;
+        if let Some(storage) = &self.storage {
+            storage.remount(&self.export())?;
+        }
+        self.mount()
+    }
+
     /// Starts the daemon.
     pub fn start(&mut self) -> Result<()> {
         if self.daemon.is_some() {

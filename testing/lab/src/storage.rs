@@ -62,6 +62,18 @@ impl Storage {
         }
     }
 
+    /// Mounts it once more, so that the file system has nothing of its files in memory; what is in
+    /// memory only is left alone.
+    pub fn remount(&self, target: &Path) -> Result<()> {
+        if let Self::Image(fstype, _) = self {
+            fsmount::umount(target)
+                .with_context(|| format!("cannot unmount {}", target.display()))?;
+            let disk = Loop::attach(&Self::image_of(target))?;
+            mount_disk(disk.path(), fstype, target)?;
+        }
+        Ok(())
+    }
+
     /// Undoes [`Storage::attach`].
     pub fn detach(&self, target: &Path) -> Result<()> {
         fsmount::umount(target)

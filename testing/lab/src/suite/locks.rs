@@ -106,7 +106,6 @@ fn every_kind_keeps_devices_apart(fleet: &mut Fleet) -> Result<()> {
     let name = "apart";
     let subject = subject(fleet, name, b"x")?;
     let (laptop, tablet) = (fleet.device("laptop")?, fleet.device("tablet")?);
-    // Whose program it is, and what it opens.
     let places = [
         ("the laptop", subject.laptop),
         ("the laptop", laptop.merged().join(name)),
@@ -115,9 +114,15 @@ fn every_kind_keeps_devices_apart(fleet: &mut Fleet) -> Result<()> {
         ("the tablet", tablet.local().join(name)),
         ("the tablet", tablet.merged().join(name)),
     ];
+    are_apart(&places)
+}
+
+/// Every kind of lock on one file that is opened in all of these places: whose programs open them,
+/// and what they open.
+pub fn are_apart(places: &[(&str, PathBuf)]) -> Result<()> {
     for class in CLASSES {
-        for (holder, held) in &places {
-            for (other, wanted) in &places {
+        for (holder, held) in places {
+            for (other, wanted) in places {
                 // This is one process, which has locks of that class once on each device.
                 if class == Class::Posix && holder == other {
                     continue;

@@ -34,6 +34,7 @@ mod mounting;
 mod names;
 mod outage;
 mod own;
+mod owners;
 mod parts;
 mod policy;
 mod remote;
@@ -113,6 +114,7 @@ pub fn groups() -> Vec<Group> {
         unlinked::EXT4,
         locks::GROUP,
         interface::GROUP,
+        owners::GROUP,
         exercise::GROUP,
         own::GROUP,
         merged::GROUP,

@@ -261,7 +261,7 @@ fn many_readers_at_once(fleet: &mut Fleet) -> Result<()> {
 }
 
 /// The names of a directory as the kernel gives them, each with the place after it.
-fn entries(directory: &File, from: u64) -> Result<Vec<(Vec<u8>, u64)>> {
+pub fn entries(directory: &File, from: u64) -> Result<Vec<(Vec<u8>, u64)>> {
     seek(directory, SeekFrom::Start(from))?;
     let mut buffer = Vec::with_capacity(4096);
     let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());

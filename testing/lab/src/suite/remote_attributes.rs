@@ -118,14 +118,16 @@ fn owners_are_changed(fleet: &mut Fleet) -> Result<()> {
     Ok(())
 }
 
-const fn time(seconds: i64, nanoseconds: i64) -> Timespec {
+/// A point in time.
+pub const fn time(seconds: i64, nanoseconds: i64) -> Timespec {
     Timespec {
         tv_sec: seconds,
         tv_nsec: nanoseconds as _,
     }
 }
 
-fn utimes(path: &Path, atime: Timespec, mtime: Timespec) -> io::Result<()> {
+/// Sets the times of a file, links not followed.
+pub fn utimes(path: &Path, atime: Timespec, mtime: Timespec) -> io::Result<()> {
     let times = Timestamps {
         last_access: atime,
         last_modification: mtime,
@@ -133,7 +135,8 @@ fn utimes(path: &Path, atime: Timespec, mtime: Timespec) -> io::Result<()> {
     Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-fn mtime(path: &Path) -> Result<(i64, i64)> {
+/// When a file was modified, links not followed.
+pub fn mtime(path: &Path) -> Result<(i64, i64)> {
     let metadata = fs::symlink_metadata(path)?;
     Ok((metadata.mtime(), metadata.mtime_nsec()))
 }
@@ -252,18 +255,21 @@ fn names_of(path: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn value(path: &Path, name: &str) -> io::Result<Vec<u8>> {
+/// C: `getxattr`.
+pub fn value(path: &Path, name: &str) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; 65_536];
     let length = getxattr(path, name, &mut buffer)?;
     buffer.truncate(length);
     Ok(buffer)
 }
 
-fn set(path: &Path, name: &str, value: &[u8], flags: XattrFlags) -> io::Result<()> {
+/// C: `setxattr`.
+pub fn set(path: &Path, name: &str, value: &[u8], flags: XattrFlags) -> io::Result<()> {
     Ok(setxattr(path, name, value, flags)?)
 }
 
-const ANY: XattrFlags = XattrFlags::empty();
+/// Whether there is such an attribute or not.
+pub const ANY: XattrFlags = XattrFlags::empty();
 
 /// The length of a value, as a program asks for it that has no room yet.
 fn length_of(path: &Path, name: &CStr) -> Result<isize> {
