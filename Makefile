@@ -17,7 +17,7 @@ export KERNEL_VERSION
 DESTDIR ?=
 PREFIX ?= /usr
 
-.PHONY: help env kernel modules daemon demo test kunit conformance check shell bench doc install clean preflight
+.PHONY: help env kernel modules daemon demo test kunit conformance scale check shell bench doc install clean preflight
 
 help: ## list the targets
 	@echo 'hmdfs: make TARGET'
@@ -64,6 +64,9 @@ kunit: preflight ## run the tests inside the kernel module
 
 conformance: preflight ## run what others have written to check file systems (fio, pjdfstest, ...); half an hour
 	@tools/conformance
+
+scale: preflight ## run the tests of many files with a million of them, on the production kernel
+	@tools/scale
 
 check: preflight ## formatting, lints, documentation, specification: nothing may be reported
 	@tools/check

@@ -48,6 +48,7 @@ impl Storage {
                     ("source", Some("lab")),
                     ("size", Some(size.as_str())),
                     ("mode", Some("0755")),
+                    ("nr_inodes", Some("2M")),
                 ];
                 fsmount::mount("tmpfs", &options, target).context("cannot mount a tmpfs")
             }

@@ -42,6 +42,7 @@ mod remote_attributes;
 mod remote_limits;
 mod remote_names;
 mod round_trips;
+mod scale;
 pub mod support;
 mod unlinked;
 mod windows;
@@ -133,6 +134,7 @@ pub fn groups() -> Vec<Group> {
         windows::GROUP,
         disks::SLOW,
         failing_disk::GROUP,
+        scale::GROUP,
         honesty::GROUP,
         hostile::GROUP,
         parts::GROUP,
