@@ -43,7 +43,7 @@ impl Node {
 pub(crate) struct Key(usize);
 
 impl Key {
-    fn of(path: &vfs::Path) -> Self {
+    pub(crate) fn of(path: &vfs::Path) -> Self {
         Self(path.identity())
     }
 
@@ -109,7 +109,7 @@ pub(crate) fn revalidate(dir: &Inode, name: &[u8], dentry: &Dentry) -> Result<bo
         _ => false,
     };
     if same {
-        dentry.set_lower(parent, name, &entry)?;
+        dentry.set_lower(parent, name, entry.as_lower())?;
     }
     if let Some(inode) = dentry.inode().filter(|_| same) {
         inode.copy_lower_attributes();

@@ -34,7 +34,7 @@ use kernel::{
 use crate::{
     local,
     mount::{Hmdfs, Mount},
-    node::{Dentry, Inode, InodeRef, Key, Node},
+    node::{self, Dentry, Inode, InodeRef, Node},
     remote::{
         self,
         compound::request,
@@ -76,8 +76,45 @@ pub(crate) use statfs::statfs;
 /// Number of the next merged directory.
 static NEXT: Atomic<u64> = Atomic::new(1);
 
+/// What the inode of a merged directory is found by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    /// Never used again.
+    number: u64,
+    hash: u64,
+}
+
+impl Key {
+    /// Before all others.
+    const NONE: Self = Self { number: 0, hash: 0 };
+
+    /// That of a new directory, which is made of `parts`.
+    fn new(parts: &Parts) -> Self {
+        let number = NEXT.fetch_add(1, Relaxed);
+        let hash = match parts.local() {
+            // Whoever changes that in the exported tree finds this one, too; see `local::watch`.
+            Some(path) => local::Key::of(path).hash(),
+            None => node::Key::merged_number(number),
+        };
+        Self { number, hash }
+    }
+
+    /// A hash for finding the inode.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The first one after it.
+    fn next(self) -> Self {
+        Self {
+            number: self.number.saturating_add(1),
+            hash: 0,
+        }
+    }
+}
+
 /// Whether an entry of the exported tree is `file`, or nothing if that is none.
-fn is_entry_of(entry: &Entry, file: Option<&vfs::Path>) -> bool {
+fn is_entry_of(entry: &Entry<'_>, file: Option<&vfs::Path>) -> bool {
     match (entry.path(), file) {
         (Some(path), Some(file)) => path.identity() == file.identity(),
         (None, None) => true,
@@ -89,11 +126,12 @@ fn is_entry_of(entry: &Entry, file: Option<&vfs::Path>) -> bool {
 fn iget(sb: &SuperBlock<Hmdfs>, parts: Arc<Parts>) -> Result<InodeRef> {
     let attributes = parts.attributes()?;
     let local = parts.local().cloned();
-    let number = NEXT.fetch_add(1, Relaxed);
-    let key = Key::Merge(number);
+    let own = Key::new(&parts);
+    let key = node::Key::Merge(own);
     let is_alone = parts.only_local().is_some();
-    let node = Node::Merge(Directory::new(&sb.data(), number, parts)?);
-    match sb.iget5_locked(key.hash(), key.hash(), key, node)? {
+    let node = Node::Merge(Directory::new(&sb.data(), own, parts)?);
+    let ino = node::Key::merged_number(own.number);
+    match sb.iget5_locked(key.hash(), ino, key, node)? {
         // The number was never used before.
         inode::Found::Existing(_) => Err(ESTALE.into()),
         inode::Found::New(new) => {
@@ -106,6 +144,7 @@ fn iget(sb: &SuperBlock<Hmdfs>, parts: Arc<Parts>) -> Result<InodeRef> {
             // Also where nobody else can have it now, another device may get the parent directory.
             new.set_time(Validity::NONE.as_time());
             new.set_inode_operations::<MergeOps>();
+            new.allow_fast_exec();
             new.set_directory_operations::<MergeOps>();
             new.unlock().ok_or(ENOMEM)
         }
@@ -208,7 +247,7 @@ pub(crate) fn revalidate(
         (Some(Meaning::Local(path)), Some(Node::Local(node))) => {
             let same = node.is(&path);
             if same {
-                stand_on(directory, bytes, dentry, path)?;
+                stand_on(directory, bytes, dentry, &path)?;
                 known.inspect(|inode| inode.copy_lower_attributes());
             }
             // It is right until the name changes in the exported tree.
@@ -253,9 +292,9 @@ fn of_name(validity: Validity, is_nothing: bool) -> Validity {
 }
 
 /// Makes the dentry of a file of this device stand on the name in the exported tree.
-fn stand_on(directory: &Parts, name: &[u8], dentry: &Dentry, path: vfs::Path) -> Result {
+fn stand_on(directory: &Parts, name: &[u8], dentry: &Dentry, path: &vfs::Path) -> Result {
     let parent = directory.local().ok_or(EIO)?;
-    dentry.set_lower(parent, name, &Entry::from(path))
+    dentry.set_lower(parent, name, path.as_lower())
 }
 
 /// Looks up a name where only this device has the directory: nobody else is asked, nor ever about
@@ -277,7 +316,7 @@ fn lookup_local(
         Some(path) => Some(local::iget(sb, path)?),
         None => None,
     };
-    dentry.splice_lower(inode, parent, &entry)
+    dentry.splice_lower(inode, parent, entry.as_lower())
 }
 
 /// Completes the lookup of a merged directory in one of which this device has a part.
@@ -292,7 +331,7 @@ fn stand(
         // Somebody has just changed it.
         return Err(ESTALE.into());
     }
-    dentry.splice_lower(Some(inode.clone()), parent, &entry)
+    dentry.splice_lower(Some(inode.clone()), parent, entry.as_lower())
 }
 
 /// Operations of merged directories.
@@ -313,7 +352,7 @@ impl Operations<Hmdfs> for MergeOps {
     fn lookup(dir: &Inode, dentry: InLookup<'_, Hmdfs>) -> Result<Spliced<Hmdfs>> {
         let sb = dir.super_block();
         let mount = sb.data();
-        let directory = &*refresh::current(&mount, dir, &dentry.parent())?;
+        let directory = &*refresh::current(&mount, dir, || dentry.parent())?;
         if let Some(parent) = directory.only_local() {
             return lookup_local(&mount, sb, parent, dentry);
         }
@@ -326,7 +365,7 @@ impl Operations<Hmdfs> for MergeOps {
             Some(Meaning::Local(path)) => {
                 let inode = local::iget(sb, path.clone())?;
                 let parent = directory.local().ok_or(EIO)?;
-                return dentry.splice_lower(Some(inode), parent, &Entry::from(path));
+                return dentry.splice_lower(Some(inode), parent, path.as_lower());
             }
             Some(Meaning::Directory(parts)) if directory.local().is_some() => {
                 let inode = iget(sb, parts)?;

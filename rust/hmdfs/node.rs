@@ -33,8 +33,8 @@ pub(crate) enum Node {
 pub(crate) enum Key {
     /// A directory of views.
     View(view::View),
-    /// A merged directory: each is made anew, with a number of its own.
-    Merge(u64),
+    /// A merged directory, each of which is made anew.
+    Merge(merge::Key),
     /// The inode below, which has its own identity.
     Local(local::Key),
     /// Serial number of the peer, and which of its files it is.
@@ -63,15 +63,19 @@ impl Key {
         matches!(self, Key::Remote(owner, file) if *owner == peer && file.key() == key)
     }
 
-    /// A hash for finding the inode; of a directory of views or a merged one, also its number.
+    /// The inode number of the merged directory `number`.
+    pub(crate) fn merged_number(number: u64) -> u64 {
+        Self::NOT_LOCAL | fnv(fnv(FNV_START, b"merge"), &number.to_le_bytes())
+    }
+
+    /// A hash for finding the inode; of a directory of views, also its number.
     pub(crate) fn hash(&self) -> u64 {
-        let hash = match self {
-            Key::View(view) => return Self::NOT_LOCAL | *view as u64,
-            Key::Merge(number) => fnv(fnv(FNV_START, b"merge"), &number.to_le_bytes()),
-            Key::Local(key) => return key.hash(),
-            Key::Remote(peer, file) => return Self::remote_hash(*peer, file.key()),
-        };
-        Self::NOT_LOCAL | hash
+        match self {
+            Key::View(view) => Self::NOT_LOCAL | *view as u64,
+            Key::Merge(key) => key.hash(),
+            Key::Local(key) => key.hash(),
+            Key::Remote(peer, file) => Self::remote_hash(*peer, file.key()),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ mod xattr;
 
 pub use acl::AclType;
 pub use directory::{DirectoryFile, Emit};
-pub use entry::Entry;
+pub use entry::{Component, Entry, Lower};
 pub use exportfs::{Fid, MAX_FID_WORDS};
 pub use file::RegularFile;
 pub use mount::PrivateMount;

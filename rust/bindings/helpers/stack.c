@@ -3,6 +3,7 @@
  * What is only in headers of the functions that a stacked file system uses.
  */
 
+#include "backing_file.h"
 #include "stack.h"
 
 int hmdfs_helper_break_deleg_wait(struct delegated_inode *delegated)
@@ -27,6 +28,19 @@ bool hmdfs_helper_d_unhashed(const struct dentry *dentry)
 }
 
 /*
+ * Whether a dentry is hashed in this directory with this name, and needs no file
+ * system to judge names. While d_lock or the lock of the directory is held, it stays so.
+ */
+static bool is_entry(const struct dentry *dentry, const struct dentry *parent,
+		     const struct qstr *name)
+{
+	return !(dentry->d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE | DCACHE_OP_REVALIDATE)) &&
+	       !d_unhashed(dentry) && dentry->d_parent == parent &&
+	       dentry->d_name.len == name->len &&
+	       !memcmp(dentry->d_name.name, name->name, name->len);
+}
+
+/*
  * The sequence number of a dentry, which is even, if it is hashed in this
  * directory with this name and inode, and needs no file system to judge names;
  * else an odd number. While the number stays the same, so does all of that.
@@ -36,15 +50,66 @@ unsigned int hmdfs_helper_d_seq_if(struct dentry *dentry, const struct dentry *p
 {
 	unsigned int seq = 1;
 
-	if (dentry->d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE | DCACHE_OP_REVALIDATE))
-		return seq;
 	spin_lock(&dentry->d_lock);
-	if (!d_unhashed(dentry) && dentry->d_parent == parent && dentry->d_inode == inode &&
-	    dentry->d_name.len == name->len &&
-	    !memcmp(dentry->d_name.name, name->name, name->len))
+	if (dentry->d_inode == inode && is_entry(dentry, parent, name))
 		seq = raw_read_seqcount(&dentry->d_seq);
 	spin_unlock(&dentry->d_lock);
 	return seq;
+}
+
+/*
+ * What start_creating() and start_removing() give, without looking it up, if that is
+ * the dentry that @upper stands on, as it most likely is: @parent is locked then.
+ * Otherwise NULL, and it is not. The caller may search @parent.
+ */
+struct dentry *hmdfs_helper_start_known(struct dentry *upper, struct dentry *parent,
+					const struct qstr *name)
+{
+	struct dentry *dentry;
+
+	rcu_read_lock();
+	dentry = READ_ONCE(upper->d_fsdata);
+	if (dentry && !lockref_get_not_dead(&dentry->d_lockref))
+		dentry = NULL;
+	rcu_read_unlock();
+	if (!dentry)
+		return NULL;
+	inode_lock_nested(d_inode(parent), I_MUTEX_PARENT);
+	if (is_entry(dentry, parent, name) && !IS_DEADDIR(d_inode(parent)))
+		return dentry;
+	inode_unlock(d_inode(parent));
+	dput(dentry);
+	return NULL;
+}
+
+/*
+ * As hmdfs_helper_start_known(), for start_renaming(). Both directories are set in
+ * @data.
+ */
+bool hmdfs_helper_start_renaming_known(struct renamedata *data, struct dentry *old_upper,
+				       struct dentry *new_upper, const struct qstr *old_name,
+				       const struct qstr *new_name)
+{
+	struct dentry *old, *new;
+	bool started = false;
+
+	rcu_read_lock();
+	old = READ_ONCE(old_upper->d_fsdata);
+	if (old && !lockref_get_not_dead(&old->d_lockref))
+		old = NULL;
+	new = READ_ONCE(new_upper->d_fsdata);
+	if (new && !lockref_get_not_dead(&new->d_lockref))
+		new = NULL;
+	rcu_read_unlock();
+	if (old && new && !start_renaming_two_dentries(data, old, new)) {
+		started = is_entry(old, data->old_parent, old_name) &&
+			  is_entry(new, data->new_parent, new_name);
+		if (!started)
+			end_renaming(data);
+	}
+	dput(old);
+	dput(new);
+	return started;
 }
 
 void hmdfs_helper_file_set_flags(struct file *file, unsigned int mask, unsigned int flags)
@@ -65,6 +130,13 @@ void hmdfs_helper_file_follow(struct file *file, const struct file *lower)
 			(FMODE_CAN_ATOMIC_WRITE | FMODE_CAN_ODIRECT | FMODE_NOWAIT);
 }
 
+/* Whether only somebody who watches the whole file system for just these events would be told. */
+static bool only_watched_for(const struct super_block *sb, u32 events)
+{
+	return READ_ONCE(sb->s_fsnotify_mask) == events &&
+	       atomic_long_read(fsnotify_sb_watched_objects((struct super_block *)sb)) == 1;
+}
+
 /*
  * What is done with this open file is told to nobody, if nobody would be told but
  * those who watch the whole file system for just these events: they know that it
@@ -72,11 +144,58 @@ void hmdfs_helper_file_follow(struct file *file, const struct file *lower)
  */
 void hmdfs_helper_file_be_quiet(struct file *file, u32 events)
 {
-	struct super_block *sb = file_inode(file)->i_sb;
-
-	if (READ_ONCE(sb->s_fsnotify_mask) == events &&
-	    atomic_long_read(fsnotify_sb_watched_objects(sb)) == 1)
+	if (only_watched_for(file_inode(file)->i_sb, events))
 		file_set_fsnotify_mode(file, FMODE_NONOTIFY);
+}
+
+static void set_user_path(struct file *lower, const struct file *file)
+{
+	const struct path *path = file_user_path(file);
+
+	path_get(path);
+	backing_file_set_user_path(lower, path);
+}
+
+/*
+ * backing_file_open() as the calling task, except that
+ *
+ * - a file that is only read gets the path of @file when it is mapped: nobody asks
+ *   for it before that;
+ * - if what is done with it is told to nobody, see hmdfs_helper_file_be_quiet(), then
+ *   that it is opened is not either: @quiet is set, and the caller has to tell.
+ */
+struct file *hmdfs_helper_open_below(const struct file *file, unsigned int flags,
+				     const struct path *path, u32 events, bool *quiet)
+{
+	struct file *lower;
+	int error;
+
+	*quiet = only_watched_for(path->dentry->d_sb, events);
+	lower = alloc_empty_backing_file(flags, current_cred(), file);
+	if (IS_ERR(lower))
+		return lower;
+	if (lower->f_mode & FMODE_WRITE)
+		set_user_path(lower, file);
+	lower->__f_path.mnt = path->mnt;
+	error = finish_open(lower, path->dentry, NULL);
+	if (error) {
+		fput(lower);
+		return ERR_PTR(error);
+	}
+	if (*quiet)
+		file_set_fsnotify_mode(lower, FMODE_NONOTIFY);
+	else
+		fsnotify_open(lower);
+	return lower;
+}
+
+/* Lets maps of @lower, the file below @file, show the path of the latter. */
+void hmdfs_helper_file_show_path(struct file *lower, const struct file *file)
+{
+	spin_lock(&lower->f_lock);
+	if (!backing_file_user_path(lower)->mnt)
+		set_user_path(lower, file);
+	spin_unlock(&lower->f_lock);
 }
 
 void hmdfs_helper_inode_copy_owner(struct inode *to, const struct inode *from)

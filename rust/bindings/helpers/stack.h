@@ -6,7 +6,7 @@
 #include <linux/fileattr.h>
 #include <linux/fs.h>
 #include <linux/fs_stack.h>
-#include <linux/fsnotify_backend.h>
+#include <linux/fsnotify.h>
 #include <linux/mnt_idmapping.h>
 #include <linux/namei.h>
 #include <linux/posix_acl.h>
@@ -19,7 +19,15 @@ int hmdfs_helper_try_break_deleg(struct inode *inode, unsigned int flags,
 bool hmdfs_helper_d_unhashed(const struct dentry *dentry);
 unsigned int hmdfs_helper_d_seq_if(struct dentry *dentry, const struct dentry *parent,
 				   const struct qstr *name, const struct inode *inode);
+struct dentry *hmdfs_helper_start_known(struct dentry *upper, struct dentry *parent,
+					const struct qstr *name);
+bool hmdfs_helper_start_renaming_known(struct renamedata *data, struct dentry *old_upper,
+				       struct dentry *new_upper, const struct qstr *old_name,
+				       const struct qstr *new_name);
 void hmdfs_helper_file_be_quiet(struct file *file, u32 events);
+struct file *hmdfs_helper_open_below(const struct file *file, unsigned int flags,
+				     const struct path *path, u32 events, bool *quiet);
+void hmdfs_helper_file_show_path(struct file *lower, const struct file *file);
 void hmdfs_helper_file_follow(struct file *file, const struct file *lower);
 void hmdfs_helper_file_set_flags(struct file *file, unsigned int mask, unsigned int flags);
 void hmdfs_helper_inode_allow_fast_exec(struct inode *inode, const struct inode *lower,

@@ -206,12 +206,12 @@ impl<C: Client + ?Sized> Names<'_, C> {
         rename(
             &vfs::rename::Name {
                 parent: directory,
-                name: name.as_bytes(),
+                name: name.as_bytes().into(),
                 file: Some(&path),
             },
             &vfs::rename::Name {
                 parent: new_directory,
-                name: new_name.as_bytes(),
+                name: new_name.as_bytes().into(),
                 file: target.as_ref(),
             },
             flags,

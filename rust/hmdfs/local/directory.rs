@@ -11,7 +11,7 @@ use hmdfs_kapi::{
     vfs::{
         self,
         rename::{rename, Flags, Name},
-        Entry,
+        Component,
     },
 };
 use kernel::prelude::*;
@@ -35,10 +35,16 @@ fn file(dentry: &Dentry) -> Result<&Inode> {
     dentry.inode().ok_or(ENOENT)
 }
 
+/// The name of what is to be made.
+fn component<'a>(dentry: &'a Negative<'_, Hmdfs>) -> Component<'a> {
+    dentry.component(dentry.name().as_bytes())
+}
+
 /// Makes the inode for what was made as `path`, and has the dentry stand on it.
 fn adopt(dir: &Inode, dentry: &Negative<'_, Hmdfs>, path: vfs::Path) -> Result<InodeRef> {
-    let inode = iget(dir.super_block(), path.clone())?;
-    dentry.set_lower(lower(dir)?, dentry.name().as_bytes(), &Entry::from(path))?;
+    dentry.set_lower(lower(dir)?, dentry.name().as_bytes(), path.as_lower())?;
+    // Without an inode it must not be taken for the name of nothing.
+    let inode = iget(dir.super_block(), path).inspect_err(|_| dentry.d_drop())?;
     dir.copy_lower_attributes();
     Ok(inode)
 }
@@ -54,7 +60,7 @@ impl Operations<Hmdfs> for DirectoryOps {
             Some(path) => Some(iget(dir.super_block(), path)?),
             None => None,
         };
-        dentry.splice_lower(inode, parent, &entry)
+        dentry.splice_lower(inode, parent, entry.as_lower())
     }
 
     fn create(
@@ -63,7 +69,7 @@ impl Operations<Hmdfs> for DirectoryOps {
         mode: u16,
         exclusive: bool,
     ) -> Result<Instantiated> {
-        let made = lower(dir)?.create(dentry.name().as_bytes(), mode);
+        let made = lower(dir)?.create(component(&dentry), mode);
         let path = match made {
             // Somebody else has just made it: it is to be opened as it is.
             Err(error) if error == EEXIST && !exclusive => return Err(ESTALE.into()),
@@ -74,7 +80,7 @@ impl Operations<Hmdfs> for DirectoryOps {
     }
 
     fn mkdir(dir: &Inode, dentry: Negative<'_, Hmdfs>, mode: u16) -> Result<Spliced<Hmdfs>> {
-        let path = lower(dir)?.mkdir(dentry.name().as_bytes(), mode)?;
+        let path = lower(dir)?.mkdir(component(&dentry), mode)?;
         let inode = adopt(dir, &dentry, path)?;
         dentry.d_splice_alias(inode)
     }
@@ -85,34 +91,36 @@ impl Operations<Hmdfs> for DirectoryOps {
         mode: u16,
         device: u32,
     ) -> Result<Instantiated> {
-        let path = lower(dir)?.mknod(dentry.name().as_bytes(), mode, device)?;
+        let path = lower(dir)?.mknod(component(&dentry), mode, device)?;
         let inode = adopt(dir, &dentry, path)?;
         dentry.d_instantiate(inode)
     }
 
     fn symlink(dir: &Inode, dentry: Negative<'_, Hmdfs>, target: &CStr) -> Result<Instantiated> {
-        let path = lower(dir)?.symlink(dentry.name().as_bytes(), target)?;
+        let path = lower(dir)?.symlink(component(&dentry), target)?;
         let inode = adopt(dir, &dentry, path)?;
         dentry.d_instantiate(inode)
     }
 
     fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Result<Instantiated> {
         let old = file.lower().ok_or(EXDEV)?;
-        let path = lower(dir)?.link(dentry.name().as_bytes(), old)?;
+        let path = lower(dir)?.link(component(&dentry), old)?;
         let inode = adopt(dir, &dentry, path)?;
         dentry.d_instantiate(inode)
     }
 
     fn unlink(dir: &Inode, dentry: &Dentry) -> Result {
         let file = file(dentry)?;
-        lower(dir)?.unlink(dentry.name().as_bytes(), lower(file)?)?;
+        let name = dentry.name();
+        lower(dir)?.unlink(dentry.component(name.as_bytes()), lower(file)?)?;
         removed(dir, file, dentry);
         Ok(())
     }
 
     fn rmdir(dir: &Inode, dentry: &Dentry) -> Result {
         let file = file(dentry)?;
-        lower(dir)?.rmdir(dentry.name().as_bytes(), lower(file)?)?;
+        let name = dentry.name();
+        lower(dir)?.rmdir(dentry.component(name.as_bytes()), lower(file)?)?;
         removed(dir, file, dentry);
         Ok(())
     }
@@ -136,20 +144,20 @@ impl Operations<Hmdfs> for DirectoryOps {
         let (entry, exchanged) = rename(
             &Name {
                 parent: from,
-                name: old_name.as_bytes(),
+                name: old.component(old_name.as_bytes()),
                 file: Some(lower(moved)?),
             },
             &Name {
                 parent: to,
-                name: new_name.as_bytes(),
+                name: new.component(new_name.as_bytes()),
                 file: replaced.map(lower).transpose()?,
             },
             flags,
         )?;
         // It is done; all that can fail now is to remember it, and then it is looked up again.
-        let _ = old.set_lower(to, new_name.as_bytes(), &entry);
+        let _ = old.set_lower(to, new_name.as_bytes(), entry.as_lower());
         if let Some(exchanged) = exchanged {
-            let _ = new.set_lower(from, old_name.as_bytes(), &exchanged);
+            let _ = new.set_lower(from, old_name.as_bytes(), exchanged.as_lower());
         }
         for inode in [old_dir, new_dir, moved] {
             inode.copy_lower_attributes();

@@ -13,7 +13,6 @@ use hmdfs_kapi::{
         dentry::{Instantiated, Negative, Spliced},
         inode_operations::{Operations, Tmpfile, TmpfileOpened},
     },
-    vfs::Entry,
 };
 use hmdfs_model::names::is_decorated;
 use kernel::{
@@ -41,7 +40,7 @@ pub(super) fn create(
     mode: u16,
     exclusive: bool,
 ) -> Result<Instantiated> {
-    let Some(part) = parents::place(dir, &dentry.parent())? else {
+    let Some(part) = parents::place(dir, || dentry.parent())? else {
         return LocalOps::create(dir, dentry, mode, exclusive);
     };
     make(dentry, |dentry| names::create(&part, dentry, mode)).map_err(|error| {
@@ -73,12 +72,12 @@ pub(super) fn mkdir(dir: &Inode, dentry: Negative<'_, Hmdfs>, mode: u16) -> Resu
     let name = dentry.name();
     let validity = mount.ask().validity.as_time();
     let generation = mount.peers.generation();
-    let (part, entry) = match parents::place(dir, &dentry.parent())? {
+    let (part, made) = match parents::place(dir, || dentry.parent())? {
         None => {
             let parent = dir.lower().ok_or(EIO)?;
-            let path = parent.mkdir(name.as_bytes(), mode)?;
+            let path = parent.mkdir(dentry.component(name.as_bytes()), mode)?;
             dir.copy_lower_attributes();
-            (Part::Local(path.clone()), Some((parent, Entry::from(path))))
+            (Part::Local(path.clone()), Some((parent, path)))
         }
         Some(parent) => {
             let child = names::make_directory_as(&parent, name.as_bytes(), mode)?;
@@ -89,10 +88,10 @@ pub(super) fn mkdir(dir: &Inode, dentry: Negative<'_, Hmdfs>, mode: u16) -> Resu
     let mut parts = KVec::new();
     parts.push(part, GFP_KERNEL)?;
     let inode = iget(sb, Parts::new(parts, generation)?)?;
-    match entry {
-        Some((parent, entry)) => {
+    match made {
+        Some((parent, path)) => {
             inode.set_time(validity);
-            dentry.set_lower(parent, name.as_bytes(), &entry)?;
+            dentry.set_lower(parent, name.as_bytes(), path.as_lower())?;
         }
         None => dentry.set_time(validity),
     }
@@ -106,7 +105,7 @@ pub(super) fn mknod(
     mode: u16,
     device: u32,
 ) -> Result<Instantiated> {
-    match parents::place(dir, &dentry.parent())? {
+    match parents::place(dir, || dentry.parent())? {
         None => LocalOps::mknod(dir, dentry, mode, device),
         Some(part) => make(dentry, |dentry| names::mknod(&part, dentry, mode, device)),
     }
@@ -118,7 +117,7 @@ pub(super) fn symlink(
     dentry: Negative<'_, Hmdfs>,
     target: &CStr,
 ) -> Result<Instantiated> {
-    match parents::place(dir, &dentry.parent())? {
+    match parents::place(dir, || dentry.parent())? {
         None => LocalOps::symlink(dir, dentry, target),
         Some(part) => make(dentry, |dentry| names::symlink(&part, dentry, target)),
     }
@@ -126,7 +125,7 @@ pub(super) fn symlink(
 
 /// Makes a file without a name, where a file with one would be made.
 pub(super) fn tmpfile(dir: &Inode, file: Tmpfile<'_, Hmdfs>) -> Result<TmpfileOpened> {
-    match parents::place(dir, &file.parent())? {
+    match parents::place(dir, || file.parent())? {
         None => LocalOps::tmpfile(dir, file),
         Some(part) => remote::open::tmpfile(&part, file),
     }
@@ -135,7 +134,7 @@ pub(super) fn tmpfile(dir: &Inode, file: Tmpfile<'_, Hmdfs>) -> Result<TmpfileOp
 /// Gives a file another name, on its device; EXDEV when that cannot have it.
 pub(super) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Result<Instantiated> {
     match file.data() {
-        Node::Local(_) => match parents::place(dir, &dentry.parent())? {
+        Node::Local(_) => match parents::place(dir, || dentry.parent())? {
             None => LocalOps::link(file, dir, dentry),
             Some(_) => Err(EXDEV),
         },
@@ -151,6 +150,9 @@ pub(super) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Re
 pub(super) fn unlink(dir: &Inode, dentry: &Dentry) -> Result {
     let inode = dentry.inode().ok_or(ENOENT)?;
     let parts = of(dir)?.parts();
+    if matches!(inode.data(), Node::Local(_)) && parts.only_local().is_some() {
+        return LocalOps::unlink(dir, dentry);
+    }
     let real = real_name(dir, dentry)?;
     match inode.data() {
         Node::Local(_) => LocalOps::unlink(dir, dentry)?,

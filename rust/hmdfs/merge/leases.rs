@@ -27,10 +27,10 @@ use kernel::{
     sync::{atomic::Relaxed, Arc, SpinLock},
 };
 
-use super::{parts::Part, siblings, Parts};
+use super::{parts::Part, siblings, Key, Parts};
 use crate::{
     mount::{Hmdfs, Mount, Question},
-    node::{Dentry, Inode, Key, Node},
+    node::{self, Dentry, Inode, Node},
     peer::Peer,
     validity::Validity,
 };
@@ -42,15 +42,15 @@ type PartKey = u64;
 /// Which merged directories are made of which directories.
 #[pin_data]
 pub(crate) struct Dependents {
-    /// The key of a part and the number of a merged directory; with the number of the question
+    /// The keys of a part and of a merged directory; with the number of the question
     /// before which names of the part have changed last.
     #[pin]
-    tree: SpinLock<RBTree<(PartKey, u64), u64>>,
+    tree: SpinLock<RBTree<(PartKey, Key), u64>>,
 }
 
 /// Has memory for all parts of a merged directory; by default, of none.
 #[derive(Default)]
-pub(super) struct Reserved(KVec<RBTreeNode<(PartKey, u64), u64>>);
+pub(super) struct Reserved(KVec<RBTreeNode<(PartKey, Key), u64>>);
 
 impl Dependents {
     pub(crate) fn new() -> Result<Arc<Self>> {
@@ -62,31 +62,31 @@ impl Dependents {
         )
     }
 
-    /// Prepares [`Dependents::replace`] for the merged directory `number`, from now on made of `parts`.
-    pub(super) fn reserve(mount: &Mount, number: u64, parts: &Parts) -> Result<Reserved> {
+    /// Prepares [`Dependents::replace`] for the merged directory `key`, from now on made of `parts`.
+    pub(super) fn reserve(mount: &Mount, key: Key, parts: &Parts) -> Result<Reserved> {
         let mut nodes = KVec::new();
         if parts.only_local().is_none() {
             let now = mount.ask().number;
             for part in parts.iter() {
-                let node = RBTreeNode::new((key_of(part), number), now, GFP_KERNEL)?;
+                let node = RBTreeNode::new((key_of(part), key), now, GFP_KERNEL)?;
                 nodes.push(node, GFP_KERNEL)?;
             }
         }
         Ok(Reserved(nodes))
     }
 
-    /// The merged directory `number` is not made of `old` any more, but of what `new` was made for.
+    /// The merged directory `key` is not made of `old` any more, but of what `new` was made for.
     /// Calls `replaced` so that no names of it are said to be right meanwhile. Does not sleep.
     pub(super) fn replace(
         &self,
-        number: u64,
+        key: Key,
         old: Option<&Parts>,
         new: Reserved,
         replaced: impl FnOnce(),
     ) {
         let mut tree = self.tree.lock();
         for part in old.into_iter().flat_map(Parts::iter) {
-            tree.remove(&(key_of(part), number));
+            tree.remove(&(key_of(part), key));
         }
         for node in new.0 {
             tree.insert(node);
@@ -98,14 +98,14 @@ impl Dependents {
     /// before have numbers below `number`. Does not sleep.
     fn clear(&self, inodes: &Inodes, part: PartKey, number: u64) {
         let mut tree = self.tree.lock();
-        let mut place = tree.cursor_lower_bound_mut(&(part, 0));
+        let mut place = tree.cursor_lower_bound_mut(&(part, Key::NONE));
         while let Some(mut at) = place {
             let (&(other, merged), changed) = at.current_mut();
             if other != part {
                 return;
             }
             *changed = (*changed).max(number);
-            let key = Key::Merge(merged);
+            let key = node::Key::Merge(merged);
             inodes.with_note(
                 key.hash(),
                 |found| *found == key,
@@ -115,27 +115,25 @@ impl Dependents {
         }
     }
 
-    /// The next merged directory that is made of `part`, after the one with the number `after`.
-    fn next(&self, part: PartKey, after: u64) -> Option<u64> {
+    /// The next merged directory that is made of `part`, after the one with the key `after`.
+    fn next(&self, part: PartKey, after: Key) -> Option<Key> {
         let tree = self.tree.lock();
-        let (&(other, merged), _) = tree
-            .cursor_lower_bound(&(part, after.checked_add(1)?))?
-            .current();
+        let (&(other, merged), _) = tree.cursor_lower_bound(&(part, after.next()))?.current();
         (other == part).then_some(merged)
     }
 }
 
-/// Whether names of any of these parts of the merged directory `number` may have changed since `begin`
+/// Whether names of any of these parts of the merged directory `key` may have changed since `begin`
 /// was asked.
 fn has_changed(
-    tree: &RBTree<(PartKey, u64), u64>,
-    number: u64,
+    tree: &RBTree<(PartKey, Key), u64>,
+    key: Key,
     parts: &Parts,
     begin: Question,
 ) -> bool {
     parts.iter().any(|part| {
         // Whatever is not there was replaced meanwhile.
-        tree.get(&(key_of(part), number))
+        tree.get(&(key_of(part), key))
             .is_none_or(|&changed| changed >= begin.number)
     })
 }
@@ -155,13 +153,13 @@ fn local_key(ino: u64) -> PartKey {
 }
 
 fn remote_key(peer: &Peer, handle: &Handle) -> PartKey {
-    Key::remote_hash(peer.serial(), handle.identity().key())
+    node::Key::remote_hash(peer.serial(), handle.identity().key())
 }
 
 /// The owner has taken back the lease on the file with this key. `inodes` are those of the mount, which
 /// are locked. Does not sleep.
 pub(crate) fn recalled(mount: &Mount, inodes: &Inodes, peer: &Peer, key: u64, number: u64) {
-    let part = Key::remote_hash(peer.serial(), key);
+    let part = node::Key::remote_hash(peer.serial(), key);
     mount.dependents.clear(inodes, part, number);
 }
 
@@ -169,7 +167,7 @@ pub(crate) fn recalled(mount: &Mount, inodes: &Inodes, peer: &Peer, key: u64, nu
 pub(crate) fn local_changed(mount: &Mount, ino: u64) {
     let part = local_key(ino);
     // Most directories are no part of any. What becomes one now has its names looked up afterwards.
-    if mount.dependents.next(part, 0).is_some() {
+    if mount.dependents.next(part, Key::NONE).is_some() {
         clear(mount, part);
     }
 }
@@ -187,17 +185,17 @@ fn clear(mount: &Mount, part: PartKey) {
 pub(crate) fn changed_here(dir: &Inode, peer: &Peer, handle: &Handle, name: &[u8]) {
     let mount = dir.super_block().data();
     let part = remote_key(peer, handle);
-    let mut number = 0;
-    if mount.dependents.next(part, number).is_some() {
+    let mut last = Key::NONE;
+    if mount.dependents.next(part, last).is_some() {
         // First: who has asked before gets no number.
         clear(&mount, part);
     }
     if let Some(child) = dir.any_alias().and_then(|dentry| dentry.cached(name)) {
         child.set_time(Validity::NONE.as_time());
     }
-    while let Some(merged) = mount.dependents.next(part, number) {
-        number = merged;
-        let key = Key::Merge(merged);
+    while let Some(merged) = mount.dependents.next(part, last) {
+        last = merged;
+        let key = node::Key::Merge(merged);
         let inode = dir
             .super_block()
             .ilookup5(key.hash(), |found| *found == key);
@@ -297,13 +295,13 @@ fn stamp(
     // Held until the end: the parts stay what they are.
     let tree = mount.dependents.tree.lock();
     let mut all_held =
-        begin.generation == generation && !has_changed(&tree, directory.number(), parts, begin);
+        begin.generation == generation && !has_changed(&tree, directory.key(), parts, begin);
     for (index, (peer, child)) in parts.remote().enumerate() {
         let key = child.handle.identity().key();
         let mut held = false;
         if let Some(inodes) = inodes.as_ref().filter(|_| all_held) {
             inodes.with_note(
-                Key::remote_hash(peer.serial(), key),
+                node::Key::remote_hash(peer.serial(), key),
                 |found| found.is_remote(peer.serial(), key),
                 |note, _| held = is_held(index, Validity::from_number(note.load(Relaxed))),
             );

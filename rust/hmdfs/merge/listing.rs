@@ -48,7 +48,7 @@ impl Source {
     /// `has_local` says whether this device's directory was open from the beginning.
     fn begin(inode: &Inode, dentry: &Dentry, has_local: bool) -> Result<Self> {
         let mount = inode.super_block().data();
-        let parts = refresh::current(&mount, inode, dentry)?;
+        let parts = refresh::current(&mount, inode, || dentry.into())?;
         if has_local && parts.only_local().is_some() {
             return Ok(Source::Local);
         }

@@ -33,16 +33,19 @@ use crate::{
 /// The bits of a mode that a directory is made with for another one.
 const MODE: u16 = 0o1777;
 
-/// Sees to it that something can be made in the directory `dir`, whose dentry is `dentry`: on this
+/// Sees to it that something can be made in the directory `dir`, whose dentry `dentry` gives: on this
 /// device, where `dir` then has a lower directory, or, if this gives one, in a remote directory.
 ///
 /// `dir` is locked, or a file without a name is to be made in it. May sleep.
-pub(super) fn place(dir: &Inode, dentry: &Dentry) -> Result<Option<InodeRef>> {
+pub(super) fn place(
+    dir: &Inode,
+    dentry: impl FnOnce() -> ARef<Dentry>,
+) -> Result<Option<InodeRef>> {
     if dir.lower().is_some() {
         return Ok(None);
     }
     let mount = dir.super_block().data();
-    match lacking(&mount, dentry, None)? {
+    match lacking(&mount, &dentry(), None)? {
         Some(missing) => {
             for dentry in missing.iter().rev() {
                 make_local(dentry)?;
@@ -130,7 +133,7 @@ fn make_local(dentry: &Dentry) -> Result {
     let name = dentry.name();
     let lower = above.lower().ok_or(ESTALE)?;
     let mode = directory.parts().attributes()?.mode & MODE;
-    let path = match lower.mkdir(name.as_bytes(), mode) {
+    let path = match lower.mkdir(dentry.component(name.as_bytes()), mode) {
         Ok(path) => {
             if path.permissions() & MODE != mode {
                 set_mode(&path, mode);

@@ -28,6 +28,7 @@ use kernel::{
 use super::{
     is_entry_of,
     leases::{Dependents, Reserved},
+    Key,
 };
 use crate::{
     local,
@@ -47,7 +48,7 @@ pub(crate) struct Directory {
     /// Held for an assignment.
     parts: Pin<KBox<SpinLock<Arc<Parts>>>>,
     /// What its inode is found by.
-    number: u64,
+    key: Key,
     dependents: Arc<Dependents>,
     /// Stands for the leases under which what is cached of all its names was told.
     primed: Atomic<u64>,
@@ -59,8 +60,7 @@ impl Drop for Directory {
     fn drop(&mut self) {
         let parts = self.parts();
         let none = Reserved::default();
-        self.dependents
-            .replace(self.number, Some(&parts), none, || {});
+        self.dependents.replace(self.key, Some(&parts), none, || {});
     }
 }
 
@@ -169,7 +169,7 @@ impl Parts {
         let entry = parent.lookup_entry(name)?;
         let same = is_entry_of(&entry, file);
         if same {
-            dentry.set_lower(parent, name, &entry)?;
+            dentry.set_lower(parent, name, entry.as_lower())?;
             if let Some(inode) = dentry.inode() {
                 inode.copy_lower_attributes();
             }
@@ -249,26 +249,26 @@ impl Parts {
 }
 
 impl Directory {
-    /// One made of `parts`, whose inode will be found by `number`.
-    pub(super) fn new(mount: &Mount, number: u64, parts: Arc<Parts>) -> Result<Self> {
-        let reserved = Dependents::reserve(mount, number, &parts)?;
+    /// One made of `parts`, whose inode will be found by `key`.
+    pub(super) fn new(mount: &Mount, key: Key, parts: Arc<Parts>) -> Result<Self> {
+        let reserved = Dependents::reserve(mount, key, &parts)?;
         let directory = Self {
             parts: KBox::pin_init(
                 new_spinlock!(parts, "hmdfs::merge::Directory::parts"),
                 GFP_KERNEL,
             )?,
-            number,
+            key,
             dependents: mount.dependents.clone(),
             primed: Atomic::new(0),
             composed: Atomic::new(0),
         };
-        directory.dependents.replace(number, None, reserved, || {});
+        directory.dependents.replace(key, None, reserved, || {});
         Ok(directory)
     }
 
     /// What its inode is found by.
-    pub(super) fn number(&self) -> u64 {
-        self.number
+    pub(super) fn key(&self) -> Key {
+        self.key
     }
 
     /// Whether it was made of the same directories already when a lease of one of its names was given.
@@ -300,7 +300,7 @@ impl Directory {
         let reserved = if is_same {
             Reserved::default()
         } else {
-            Dependents::reserve(&mount, self.number, &parts)?
+            Dependents::reserve(&mount, self.key, &parts)?
         };
         let old = {
             let mut current = self.parts.lock();
@@ -310,7 +310,7 @@ impl Directory {
             if !is_same {
                 // What was found in the others does not count any more.
                 self.dependents
-                    .replace(self.number, Some(known), reserved, || {
+                    .replace(self.key, Some(known), reserved, || {
                         inode.note().store(0, Relaxed);
                         self.composed.store(mount.ask().number, Relaxed);
                     });

@@ -21,15 +21,19 @@ use crate::{
     node::{Dentry, Inode, Node},
 };
 
-/// What the directory `dir`, whose dentry is `dentry`, is made of now.
+/// What the directory `dir`, whose dentry `dentry` gives, is made of now.
 ///
 /// Of one that is not found any more it is what it was: its devices say themselves what is left.
-pub(super) fn current(mount: &Mount, dir: &Inode, dentry: &Dentry) -> Result<Arc<Parts>> {
+pub(super) fn current(
+    mount: &Mount,
+    dir: &Inode,
+    dentry: impl FnOnce() -> ARef<Dentry>,
+) -> Result<Arc<Parts>> {
     let parts = of(dir)?.parts();
     if parts.generation == mount.peers.generation() {
         return Ok(parts);
     }
-    for dentry in outdated(mount, dentry)?.iter().rev() {
+    for dentry in outdated(mount, &dentry())?.iter().rev() {
         if !refresh(mount, dentry)? {
             break;
         }

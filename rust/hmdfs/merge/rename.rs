@@ -61,11 +61,16 @@ pub(super) fn rename(renaming: &Renaming<'_>) -> Result<Renamed> {
 
 impl Renaming<'_> {
     fn on_this_device(&self) -> Result<Renamed> {
-        if parents::place(self.new_dir, &self.new.parent())?.is_some() {
+        if parents::place(self.new_dir, || self.new.parent())?.is_some() {
             return Err(EXDEV);
         }
+        let rename =
+            || LocalOps::rename(self.old_dir, self.old, self.new_dir, self.new, self.flags);
+        if of(self.old_dir)?.parts().only_local().is_some() {
+            return rename();
+        }
         let name = self.old.name();
-        let renamed = LocalOps::rename(self.old_dir, self.old, self.new_dir, self.new, self.flags)?;
+        let renamed = rename()?;
         self.forget_old(name.as_bytes())?;
         Ok(renamed)
     }

@@ -143,7 +143,7 @@ impl<'a> Step<'a> {
         let new_parent = renaming.new.parent();
         let (from, to) = match moved {
             Part::Local(_) => {
-                if parents::place(new_dir, &new_parent)?.is_some() {
+                if parents::place(new_dir, || new_parent.clone())?.is_some() {
                     return Err(EXDEV);
                 }
                 let lower = |dir: &Inode| dir.lower().cloned().ok_or(ESTALE);
@@ -239,12 +239,12 @@ fn move_part(
             rename(
                 &Name {
                     parent: from,
-                    name: old,
+                    name: old.into(),
                     file: moved.local(),
                 },
                 &Name {
                     parent: to,
-                    name: new,
+                    name: new.into(),
                     file: replaced.and_then(Part::local),
                 },
                 flags,

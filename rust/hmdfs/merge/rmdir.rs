@@ -53,7 +53,7 @@ pub(super) fn parts_now(dir: &Inode, dentry: &Dentry) -> Result<(Arc<Parts>, KVe
     let shown = dentry.name();
     let mount = dir.super_block().data();
     let mut name = KVec::new();
-    let above = refresh::current(&mount, dir, &dentry.parent())?;
+    let above = refresh::current(&mount, dir, || dentry.parent())?;
     let found = find_on_all(dir, &above, shown.as_bytes(), &mut name)?;
     let is_same = match found {
         Some(Meaning::Directory(parts)) => directory.take(inode, parts)?,

@@ -36,7 +36,7 @@ pub(super) fn save(renaming: &Renaming<'_>, moved: &Inode, target: &Inode) -> Re
     let directory = of(renaming.new_dir)?.parts();
     let directory = directory.inode_of(renaming.new_dir, node.peer())?;
     replace(&directory, &new_name, target, source)?;
-    old_parent.unlink(old_name.as_bytes(), source)?;
+    old_parent.unlink(renaming.old.component(old_name.as_bytes()), source)?;
     renaming.old_dir.copy_lower_attributes();
     moved.copy_lower_attributes();
     renaming.forget_old(old_name.as_bytes())?;

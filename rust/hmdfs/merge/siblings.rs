@@ -20,6 +20,10 @@ use crate::{
 /// Where a counter follows, only as far as the names before it are cached too; others are
 /// as old as what is told of changes that another device makes.
 pub(super) fn forget(dir: &Dentry, parts: &Parts, name: &[u8]) {
+    if parts.only_local().is_some() {
+        // All that is cached stands on the names of this device.
+        return;
+    }
     expire(dir, name);
     let devices = parts.remote().map(|(peer, _)| peer.number());
     let conflicts = devices.map(Suffix::Conflict);

@@ -22,7 +22,7 @@ use kernel::{
 };
 
 use super::{context::FileSystem, inode, stack, Inode};
-use crate::vfs::{path::qstr, Entry, Path};
+use crate::vfs::{path::qstr, Lower, Path};
 
 /// A dentry; C: `struct dentry`.
 ///
@@ -223,6 +223,30 @@ impl Name {
     }
 }
 
+/// The name of a dentry, while that does not change.
+#[derive(Clone, Copy)]
+pub struct NameRef<'a>(&'a [u8]);
+
+impl<'a> NameRef<'a> {
+    /// # Safety
+    ///
+    /// The dentry must be valid, and its directory locked or the dentry in lookup, for `'a`.
+    unsafe fn of(dentry: *mut bindings::dentry) -> Self {
+        // SAFETY: By the function's contract; the union is made of plain numbers.
+        let (name, length) = unsafe {
+            let name = &raw const (*dentry).__bindgen_anon_1.d_name;
+            ((*name).name, (*name).__bindgen_anon_1.__bindgen_anon_1.len)
+        };
+        // SAFETY: The length of a name goes with its bytes, and neither changes for `'a`.
+        Self(unsafe { core::slice::from_raw_parts(name, length as usize) })
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.0
+    }
+}
+
 /// A dentry that a lookup is to complete, by splicing an inode or nothing in.
 pub struct InLookup<'a, F: FileSystem>(&'a Dentry<F>, Intent);
 
@@ -247,8 +271,9 @@ impl<'a, F: FileSystem> InLookup<'a, F> {
     }
 
     /// The name that is looked up.
-    pub fn name(&self) -> Name {
-        self.0.name()
+    pub fn name(&self) -> NameRef<'a> {
+        // SAFETY: The dentry is in lookup, or its directory locked for a change.
+        unsafe { NameRef::of(self.0.as_raw()) }
     }
 
     /// The directory in which it is looked up.
@@ -278,14 +303,15 @@ impl<'a, F: FileSystem> InLookup<'a, F> {
         self,
         inode: Option<inode::Ref<F>>,
         parent: &Path,
-        lower: &Entry,
+        lower: Lower<'_>,
     ) -> Result<Spliced<F>> {
-        let name = self.name();
-        self.0.set_lower(parent, name.as_bytes(), lower)?;
+        let (own, name) = (self.0, self.name());
+        own.set_lower(parent, name.as_bytes(), lower)?;
         let spliced = self.splice(inode)?;
         if let Some(alias) = &spliced.0 {
             alias.set_lower(parent, name.as_bytes(), lower)?;
         }
+        spliced.dentry().unwrap_or(own).drop_if_removed();
         Ok(spliced)
     }
 
@@ -315,6 +341,12 @@ impl<'a, F: FileSystem> Negative<'a, F> {
         Self(unsafe { Dentry::from_raw(dentry) })
     }
 
+    /// Its name.
+    pub fn name(&self) -> NameRef<'a> {
+        // SAFETY: The directory is locked as long as this is there.
+        unsafe { NameRef::of(self.0.as_raw()) }
+    }
+
     /// Gives it the inode of the new file, which must not be a directory; C: `d_instantiate`.
     pub fn d_instantiate(self, inode: inode::Ref<F>) -> Result<Instantiated> {
         if inode.file_type() == 0o040_000 {
@@ -323,6 +355,7 @@ impl<'a, F: FileSystem> Negative<'a, F> {
         // SAFETY: The dentry is negative and not in lookup, as the VFS gives it; the reference to
         // the inode is taken over.
         unsafe { bindings::d_instantiate(self.0.as_raw(), inode.into_raw()) };
+        self.0.drop_if_removed();
         Ok(Instantiated(()))
     }
 
@@ -455,7 +488,6 @@ struct Vtable<F, T>(PhantomData<(F, T)>);
 
 impl<F: FileSystem, T: Operations<F>> Vtable<F, T> {
     const OPERATIONS: bindings::dentry_operations = bindings::dentry_operations {
-        d_delete: Some(stack::dentry::delete),
         d_release: Some(stack::dentry::release),
         d_revalidate: Some(Self::d_revalidate),
         ..pin_init::zeroed()

@@ -275,6 +275,21 @@ impl<F: FileSystem> New<F> {
         unsafe { bindings::inode_allow_fast_exec(inode, lower, idmap) };
     }
 
+    /// Lets path walks through a directory that stands on a lower one judge its mode by themselves,
+    /// if nothing else counts below.
+    ///
+    /// The inode must be hashed by what [`watch`] finds it by: its mode must always be that of the
+    /// lower one.
+    pub fn allow_fast_exec(&self) {
+        let inode = self.raw();
+        // SAFETY: The inode is ours alone.
+        let (lower, idmap) = unsafe { lower_rcu(inode) };
+        if !lower.is_null() {
+            // SAFETY: Both inodes are valid, the new one is ours alone.
+            unsafe { bindings::inode_allow_fast_exec(inode, lower, idmap) };
+        }
+    }
+
     /// Sets the operations of open files, of a regular file with a lower one.
     pub fn set_stacked_file_operations(&self) {
         // SAFETY: The inode is ours alone; the table is static.

@@ -6,7 +6,7 @@
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h)
 //!
 //! Each function asks for write access to the mount, locks the directory, looks
-//! the name up, checks the permissions of the calling task, and breaks delegations
+//! the name up (unless it is known: [`Component`]), checks the permissions of the calling task, and breaks delegations
 //! as the system call does: it waits, with no locks held, and starts again.
 
 use core::ptr;
@@ -20,7 +20,10 @@ use kernel::{
     types::ScopeGuard,
 };
 
-use super::path::{qstr, Path};
+use super::{
+    path::{qstr, Path},
+    Component,
+};
 use crate::errno::ESTALE;
 
 /// Write access to a mount; C: `mnt_want_write`.
@@ -100,20 +103,44 @@ impl Path {
         }
     }
 
-    /// Makes what is made by `make`, which is given the locked, negative dentry of `name`.
-    fn start_creating(
+    /// Locks the directory, and finds what is there of the name; C: `start_creating`.
+    ///
+    /// `end_dirop` ends it.
+    fn start_creating(&self, at: Component<'_>) -> Result<*mut bindings::dentry> {
+        if let Some(dentry) = at.lock_known(self)? {
+            return Ok(dentry);
+        }
+        let mut qstr = qstr(at.name)?;
+        // SAFETY: The dentry is valid, and the name outlives the call.
+        from_err_ptr(unsafe { bindings::start_creating(self.idmap(), self.dentry(), &mut qstr) })
+    }
+
+    /// What was made as `dentry`, after [`Path::start_creating`], which this ends; `None` if it has to be
+    /// looked up.
+    fn end_creating(&self, dentry: *mut bindings::dentry) -> Option<Self> {
+        // SAFETY: The dentry is valid, and the lock of its directory is held.
+        let usable = unsafe { !(*dentry).d_inode.is_null() && !bindings::d_unhashed(dentry) };
+        if !usable {
+            // SAFETY: Ends what `start_creating` has begun.
+            unsafe { bindings::end_dirop(dentry) };
+            return None;
+        }
+        // SAFETY: Ends what `start_creating` has begun, but for the reference.
+        unsafe { bindings::inode_unlock(self.inode()) };
+        // SAFETY: The reference goes to the path. The dentry is positive.
+        Some(unsafe { self.with_dentry(dentry) })
+    }
+
+    /// Makes what is made by `make`, which is given the locked, negative dentry of the name.
+    fn make(
         &self,
-        name: &[u8],
+        at: Component<'_>,
         make: impl Fn(*mut bindings::dentry, *mut kernel::bindings::delegated_inode) -> Result,
     ) -> Result<Self> {
         self.check_directory()?;
         let made = break_delegations(|delegated| {
             let _write = WriteAccess::to(self)?;
-            let mut qstr = qstr(name)?;
-            // SAFETY: The dentry is valid, and the name outlives the call.
-            let dentry = from_err_ptr(unsafe {
-                bindings::start_creating(self.idmap(), self.dentry(), &mut qstr)
-            })?;
+            let dentry = self.start_creating(at)?;
             // SAFETY: The dentry is valid, and the lock of its directory is held.
             let exists = unsafe { !(*dentry).d_inode.is_null() };
             let result = if exists {
@@ -121,39 +148,40 @@ impl Path {
             } else {
                 make(dentry, delegated)
             };
-            // SAFETY: As above.
-            let usable = unsafe { !(*dentry).d_inode.is_null() && !bindings::d_unhashed(dentry) };
-            let made = result.map(|()| {
-                usable.then(|| {
-                    // SAFETY: The dentry is valid; the new reference goes to the path. It is
-                    // positive.
-                    unsafe { self.with_dentry(bindings::dget(dentry)) }
-                })
-            });
-            // SAFETY: Ends what `start_creating` has begun.
-            unsafe { bindings::end_dirop(dentry) };
-            made
+            match result {
+                Ok(()) => Ok(self.end_creating(dentry)),
+                Err(error) => {
+                    // SAFETY: Ends what `start_creating` has begun.
+                    unsafe { bindings::end_dirop(dentry) };
+                    Err(error)
+                }
+            }
         })?;
         match made {
             Some(path) => Ok(path),
             // Some file systems want a new lookup after they have made something.
-            None => self.lookup(name),
+            None => self.lookup(at.name),
         }
     }
 
     /// Makes a regular file; C: `vfs_create`. The umask is applied.
     ///
     /// [`EEXIST`] when there is something of this name.
-    pub fn create(&self, name: &[u8], mode: u16) -> Result<Self> {
-        self.start_creating(name, |dentry, delegated| {
+    pub fn create<'a>(&self, name: impl Into<Component<'a>>, mode: u16) -> Result<Self> {
+        self.make(name.into(), |dentry, delegated| {
             // SAFETY: The dentry is locked for creating it.
             to_result(unsafe { bindings::vfs_create(self.idmap(), dentry, mode, delegated) })
         })
     }
 
     /// Makes a device node, FIFO or socket; C: `vfs_mknod`. The umask is applied.
-    pub fn mknod(&self, name: &[u8], mode: u16, device: u32) -> Result<Self> {
-        self.start_creating(name, |dentry, delegated| {
+    pub fn mknod<'a>(
+        &self,
+        name: impl Into<Component<'a>>,
+        mode: u16,
+        device: u32,
+    ) -> Result<Self> {
+        self.make(name.into(), |dentry, delegated| {
             // SAFETY: The dentry is locked for creating it, in this directory.
             to_result(unsafe {
                 bindings::vfs_mknod(self.idmap(), self.inode(), dentry, mode, device, delegated)
@@ -162,8 +190,8 @@ impl Path {
     }
 
     /// Makes a symbolic link; C: `vfs_symlink`.
-    pub fn symlink(&self, name: &[u8], target: &CStr) -> Result<Self> {
-        self.start_creating(name, |dentry, delegated| {
+    pub fn symlink<'a>(&self, name: impl Into<Component<'a>>, target: &CStr) -> Result<Self> {
+        self.make(name.into(), |dentry, delegated| {
             // SAFETY: The dentry is locked for creating it, in this directory.
             to_result(unsafe {
                 bindings::vfs_symlink(
@@ -178,8 +206,8 @@ impl Path {
     }
 
     /// Gives `file` another name; C: `vfs_link`.
-    pub fn link(&self, name: &[u8], file: &Path) -> Result<Self> {
-        self.start_creating(name, |dentry, delegated| {
+    pub fn link<'a>(&self, name: impl Into<Component<'a>>, file: &Path) -> Result<Self> {
+        self.make(name.into(), |dentry, delegated| {
             // SAFETY: The dentry is locked for creating it, in this directory.
             to_result(unsafe {
                 bindings::vfs_link(file.dentry(), self.idmap(), self.inode(), dentry, delegated)
@@ -248,15 +276,12 @@ impl Path {
     }
 
     /// Makes a directory; C: `vfs_mkdir`. The umask is applied.
-    pub fn mkdir(&self, name: &[u8], mode: u16) -> Result<Self> {
+    pub fn mkdir<'a>(&self, name: impl Into<Component<'a>>, mode: u16) -> Result<Self> {
+        let at = name.into();
         self.check_directory()?;
         let made = break_delegations(|delegated| {
             let _write = WriteAccess::to(self)?;
-            let mut qstr = qstr(name)?;
-            // SAFETY: The dentry is valid, and the name outlives the call.
-            let dentry = from_err_ptr(unsafe {
-                bindings::start_creating(self.idmap(), self.dentry(), &mut qstr)
-            })?;
+            let dentry = self.start_creating(at)?;
             // SAFETY: The dentry is valid, and the lock of its directory is held.
             if unsafe { !(*dentry).d_inode.is_null() } {
                 // SAFETY: Ends what `start_creating` has begun.
@@ -268,39 +293,38 @@ impl Path {
             let dentry = from_err_ptr(unsafe {
                 bindings::vfs_mkdir(self.idmap(), self.inode(), dentry, mode, delegated)
             })?;
-            // SAFETY: `vfs_mkdir` gave a valid dentry, with the directory locked.
-            let usable = unsafe { !(*dentry).d_inode.is_null() && !bindings::d_unhashed(dentry) };
-            let made = usable.then(|| {
-                // SAFETY: The dentry is valid; the new reference goes to the path. It is positive.
-                unsafe { self.with_dentry(bindings::dget(dentry)) }
-            });
-            // SAFETY: Ends what `start_creating` has begun.
-            unsafe { bindings::end_dirop(dentry) };
-            Ok(made)
+            Ok(self.end_creating(dentry))
         })?;
         match made {
             Some(path) => Ok(path),
-            None => self.lookup(name),
+            None => self.lookup(at.name),
         }
     }
 
-    fn start_removing(
+    fn remove(
         &self,
-        name: &[u8],
+        at: Component<'_>,
         expected: &Path,
         remove: impl Fn(*mut bindings::dentry, *mut kernel::bindings::delegated_inode) -> Result,
     ) -> Result {
         self.check_directory()?;
         break_delegations(|delegated| {
             let _write = WriteAccess::to(self)?;
-            let mut qstr = qstr(name)?;
-            // SAFETY: The dentry is valid, and the name outlives the call.
-            let dentry = from_err_ptr(unsafe {
-                bindings::start_removing(self.idmap(), self.dentry(), &mut qstr)
-            })?;
+            let dentry = match at.lock_known(self)? {
+                Some(dentry) => dentry,
+                None => {
+                    let mut qstr = qstr(at.name)?;
+                    // SAFETY: The dentry is valid, and the name outlives the call.
+                    from_err_ptr(unsafe {
+                        bindings::start_removing(self.idmap(), self.dentry(), &mut qstr)
+                    })?
+                }
+            };
             // SAFETY: The dentry is valid, and the lock of its directory is held.
             let inode = unsafe { (*dentry).d_inode };
-            let result = if ptr::eq(inode, expected.inode()) {
+            let result = if inode.is_null() {
+                Err(ENOENT)
+            } else if ptr::eq(inode, expected.inode()) {
                 remove(dentry, delegated)
             } else {
                 Err(ESTALE.into())
@@ -317,8 +341,8 @@ impl Path {
     ///
     /// - [`ENOENT`]: there is no such name.
     /// - `ESTALE`: the name stands for another file than `expected`.
-    pub fn unlink(&self, name: &[u8], expected: &Path) -> Result {
-        self.start_removing(name, expected, |dentry, delegated| {
+    pub fn unlink<'a>(&self, name: impl Into<Component<'a>>, expected: &Path) -> Result {
+        self.remove(name.into(), expected, |dentry, delegated| {
             // SAFETY: The dentry is locked for removing it, in this directory.
             to_result(unsafe {
                 bindings::vfs_unlink(self.idmap(), self.inode(), dentry, delegated)
@@ -327,8 +351,8 @@ impl Path {
     }
 
     /// Removes an empty directory; C: `vfs_rmdir`. Errors as of [`Path::unlink`].
-    pub fn rmdir(&self, name: &[u8], expected: &Path) -> Result {
-        self.start_removing(name, expected, |dentry, delegated| {
+    pub fn rmdir<'a>(&self, name: impl Into<Component<'a>>, expected: &Path) -> Result {
+        self.remove(name.into(), expected, |dentry, delegated| {
             // SAFETY: The dentry is locked for removing it, in this directory.
             to_result(unsafe { bindings::vfs_rmdir(self.idmap(), self.inode(), dentry, delegated) })
         })

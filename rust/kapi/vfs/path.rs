@@ -262,6 +262,12 @@ impl Path {
         unsafe { (*self.inode()).i_ino }
     }
 
+    /// Whether the file has no name any more.
+    pub(crate) fn has_no_links(&self) -> bool {
+        // SAFETY: The inode is valid; the field is read as a whole.
+        unsafe { (&raw const (*self.inode()).__bindgen_anon_1.i_nlink).read_volatile() == 0 }
+    }
+
     /// Whether the file is open for writing now more than `own` times. What was done before this is
     /// called is done for whoever opens the file afterwards.
     pub fn has_writers_besides(&self, own: usize) -> bool {

@@ -13,7 +13,7 @@ use kernel::{error::to_result, prelude::*};
 use super::{
     modify::{break_delegations, WriteAccess},
     path::{qstr, Path},
-    Entry,
+    Component, Entry,
 };
 use crate::errno::ESTALE;
 
@@ -54,7 +54,7 @@ pub struct Name<'a> {
     /// The directory.
     pub parent: &'a Path,
     /// The name.
-    pub name: &'a [u8],
+    pub name: Component<'a>,
     /// The file; `None`: there is none.
     pub file: Option<&'a Path>,
 }
@@ -82,7 +82,11 @@ impl Name<'_> {
 /// - `ESTALE`: a name stands for something else than was said.
 /// - `EXDEV`: the directories are of different mounts.
 /// - [`ENOTDIR`]: a parent is no directory.
-pub fn rename(old: &Name<'_>, new: &Name<'_>, flags: Flags) -> Result<(Entry, Option<Entry>)> {
+pub fn rename<'a>(
+    old: &Name<'a>,
+    new: &Name<'a>,
+    flags: Flags,
+) -> Result<(Entry<'a>, Option<Entry<'a>>)> {
     if !ptr::eq(old.parent.mount(), new.parent.mount()) {
         return Err(EXDEV);
     }
@@ -90,7 +94,7 @@ pub fn rename(old: &Name<'_>, new: &Name<'_>, flags: Flags) -> Result<(Entry, Op
     new.parent.check_directory()?;
     break_delegations(|delegated| {
         let _write = WriteAccess::to(old.parent)?;
-        let (mut old_name, mut new_name) = (qstr(old.name)?, qstr(new.name)?);
+        let (mut old_name, mut new_name) = (qstr(old.name.name)?, qstr(new.name.name)?);
         let mut data = bindings::renamedata {
             mnt_idmap: old.parent.idmap(),
             old_parent: old.parent.dentry(),
@@ -99,8 +103,12 @@ pub fn rename(old: &Name<'_>, new: &Name<'_>, flags: Flags) -> Result<(Entry, Op
             flags: flags.0,
             ..Default::default()
         };
-        // SAFETY: All that is filled in is valid, and outlives the calls.
-        to_result(unsafe { bindings::start_renaming(&mut data, 0, &mut old_name, &mut new_name) })?;
+        if !old.name.lock_both_known(&new.name, &mut data)? {
+            // SAFETY: All that is filled in is valid, and outlives the calls.
+            to_result(unsafe {
+                bindings::start_renaming(&mut data, 0, &mut old_name, &mut new_name)
+            })?;
+        }
         // SAFETY: Both dentries are valid, and both directories are locked.
         let known = unsafe { old.is(data.old_dentry) && new.is(data.new_dentry) };
         let result = if known {

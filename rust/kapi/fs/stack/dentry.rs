@@ -21,16 +21,17 @@
 use hmdfs_bindings as bindings;
 use kernel::{
     prelude::*,
-    sync::atomic::{Atomic, Full},
+    sync::atomic::{Atomic, Full, Relaxed},
 };
 
 use super::{Stacked, ALWAYS};
 use crate::{
     fs::{
         context::FileSystem,
-        dentry::Dentry, //
+        dentry::Dentry,
+        inode::Inode, //
     },
-    vfs::{path::qstr, Entry, Path},
+    vfs::{path::qstr, Component, Lower, Path},
 };
 
 /// A number that no sequence number is equal to, because those are even.
@@ -114,22 +115,6 @@ pub(in crate::fs) unsafe extern "C" fn release(dentry: *mut bindings::dentry) {
     }
 }
 
-/// C: `dentry_operations.d_delete`: whether a dentry that is not used any more is not to be cached.
-///
-/// # Safety
-///
-/// The VFS calls this with a dentry of ours, if only in an RCU read-side section.
-pub(in crate::fs) unsafe extern "C" fn delete(dentry: *const bindings::dentry) -> c_int {
-    // SAFETY: By the function's contract.
-    let lower = unsafe { (&raw const (*dentry).d_fsdata).read_volatile() };
-    if lower.is_null() {
-        return 0;
-    }
-    // A lower file that was removed cannot be freed while it is referred to.
-    // SAFETY: As in `is_unchanged`.
-    unsafe { bindings::d_unhashed(lower.cast()) }.into()
-}
-
 impl<F: FileSystem> Dentry<F> {
     /// Whether the dentry stands on a lower one.
     pub fn has_lower(&self) -> bool {
@@ -138,28 +123,47 @@ impl<F: FileSystem> Dentry<F> {
         !lower.is_null()
     }
 
+    /// Has the name of a lower file that was removed meanwhile not cached. Whoever removes it afterwards
+    /// finds the name: see [`super::watch`].
+    pub(in crate::fs) fn drop_if_removed(&self) {
+        let Some(lower) = self.inode().and_then(Inode::lower) else {
+            return;
+        };
+        if lower.has_no_links() {
+            self.d_drop();
+        }
+    }
+
+    /// The name of the dentry, for changing it below: what the dentry stands on is most likely what the
+    /// name stands for there.
+    pub fn component<'a>(&'a self, name: &'a [u8]) -> Component<'a> {
+        // SAFETY: The dentry is valid as long as it is borrowed.
+        unsafe { Component::known(name, self.as_raw()) }
+    }
+
     /// Makes the dentry stand on `lower`, which `name` in `parent` was found to be. The dentry is
     /// right while it is so; see [`super::super::dentry::Operations`].
     ///
     /// Must be called with the dentry's directory locked, or in lookup or revalidation: not by
     /// two at once for different entries.
-    pub fn set_lower(&self, parent: &Path, name: &[u8], lower: &Entry) -> Result {
+    pub fn set_lower(&self, parent: &Path, name: &[u8], lower: Lower<'_>) -> Result {
         let dentry = self.as_raw();
         let name = qstr(name)?;
         // SAFETY: The field is read and written as a whole; see the module's documentation.
         let time = unsafe { &raw mut (*dentry).d_time };
         // SAFETY: As above. Nobody may take the number of one for that of the other.
         unsafe { time.write_volatile(NEVER) };
-        // SAFETY: The lower dentry is valid.
-        let reference = unsafe { bindings::dget(lower.dentry()) };
-        // SAFETY: Swapped as a whole: two that revalidate at once each give up one reference.
-        let old = unsafe {
-            Atomic::<*mut c_void>::from_ptr(&raw mut (*dentry).d_fsdata)
-                .xchg(reference.cast(), Full)
-        };
-        if !old.is_null() {
-            // SAFETY: It was the dentry's reference. Readers use it under RCU only.
-            unsafe { bindings::dput(old.cast()) };
+        // SAFETY: As above.
+        let field = unsafe { Atomic::<*mut c_void>::from_ptr(&raw mut (*dentry).d_fsdata) };
+        if field.load(Relaxed) != lower.dentry().cast() {
+            // SAFETY: The lower dentry is valid.
+            let reference = unsafe { bindings::dget(lower.dentry()) };
+            // Swapped as a whole: two that revalidate at once each give up one reference.
+            let old = field.xchg(reference.cast(), Full);
+            if !old.is_null() {
+                // SAFETY: It was the dentry's reference. Readers use it under RCU only.
+                unsafe { bindings::dput(old.cast()) };
+            }
         }
         // SAFETY: All are valid; the inode is only compared.
         let seq =

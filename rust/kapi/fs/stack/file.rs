@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/backing-file.h`](srctree/include/linux/backing-file.h)
 //!
-//! `private_data` is the lower file, opened with `backing_file_open`. There is no
+//! `private_data` is the lower file, opened as with `backing_file_open`. There is no
 //! lock and no copy of attributes around a read or write: the lower file does all
 //! that is needed, as the calling task.
 
@@ -145,15 +145,16 @@ unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file
             bindings::O_CREAT | bindings::O_EXCL | bindings::O_NOCTTY | bindings::O_TRUNC;
         // SAFETY: By the function's contract.
         let flags = unsafe { (*file).f_flags } & !DONE;
+        let mut is_quiet = false;
         // SAFETY: All are valid; the file takes its own references.
         let lower = from_err_ptr(unsafe {
-            bindings::backing_file_open(
-                file,
-                flags as c_int,
-                path.as_raw(),
-                bindings::current_cred(),
-            )
+            bindings::open_below(file, flags, path.as_raw(), watch::EVENTS, &mut is_quiet)
         })?;
+        if is_quiet {
+            // Asking whoever watches to find out that it was us costs more than all else here.
+            // SAFETY: Both files are open, the lower one on a file system that is watched.
+            unsafe { watch::opened(inode, (*lower).f_inode) };
+        }
         // SAFETY: The file is being opened, and the lower one is open.
         unsafe { attach(file, lower) };
         Ok(0)
@@ -170,8 +171,6 @@ pub(super) unsafe fn attach(file: *mut bindings::file, lower: *mut bindings::fil
     unsafe { (*file).private_data = lower.cast() };
     // SAFETY: By the function's contract.
     unsafe { bindings::file_follow(file, lower) };
-    // SAFETY: The lower file is open, and nobody else's.
-    unsafe { bindings::file_be_quiet(lower, watch::EVENTS) };
     // SAFETY: By the function's contract.
     unsafe { update_size(file, lower) };
 }
@@ -388,6 +387,8 @@ unsafe extern "C" fn mmap(file: *mut bindings::file, vma: *mut bindings::vm_area
     // SAFETY: By the function's contract.
     let lower = unsafe { lower_file(file) };
     let mut context = context(false);
+    // SAFETY: As above.
+    unsafe { bindings::file_show_path(lower, file) };
     // From here on the mapping is one of the lower file.
     // SAFETY: All are valid; the lower file is a backing file.
     unsafe { bindings::backing_file_mmap(lower, vma, &mut context) }

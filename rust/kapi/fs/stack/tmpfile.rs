@@ -14,7 +14,7 @@ use kernel::{
     types::{ForeignOwnable, ScopeGuard},
 };
 
-use super::file::attach;
+use super::{file::attach, watch};
 use crate::{
     fs::{context::FileSystem, inode, Dentry, Inode},
     vfs::{self, modify::WriteAccess},
@@ -176,6 +176,10 @@ unsafe extern "C" fn opened_alone(
 /// Called in place of `open`, with the lower file in its place.
 unsafe extern "C" fn opened(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
     // SAFETY: By the function's contract.
-    unsafe { attach(file, (*file).private_data.cast()) };
+    let lower = unsafe { (*file).private_data }.cast();
+    // SAFETY: The lower file is open, and nobody else's.
+    unsafe { bindings::file_be_quiet(lower, watch::EVENTS) };
+    // SAFETY: By the function's contract.
+    unsafe { attach(file, lower) };
     0
 }

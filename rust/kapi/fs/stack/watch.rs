@@ -11,7 +11,7 @@
 //! removed by somebody else, its space could not be freed as long as the cache
 //! keeps our dentry. So such a dentry is dropped when the lower file system says
 //! that a file has no links any more, or, if it is in use then, when it is not used
-//! any more ([`super::dentry::delete`]).
+//! any more (C: `d_mark_dontcache`).
 //!
 //! The file system is told of every change too ([`FileSystem::lower_changed`]). Of data it is told
 //! when a file is opened for writing, for what is written through a mapping is not seen: a
@@ -30,7 +30,7 @@ use hmdfs_bindings as bindings;
 use kernel::{
     error::{from_err_ptr, to_result},
     prelude::*,
-    sync::atomic::Relaxed,
+    sync::{atomic::Relaxed, SetOnce},
 };
 
 use super::{copy_attributes, Stacked};
@@ -133,6 +133,7 @@ impl<F: FileSystem> SuperBlock<F> {
             unsafe { bindings::fsnotify_put_group(group.as_ptr()) };
             return Err(error);
         }
+        OPENED.populate(opened_of::<F>);
         // INVARIANT: Just made so.
         Ok(Watch { group, mark })
     }
@@ -177,6 +178,39 @@ impl Unlinked<'_> {
         // SAFETY: A dentry of that superblock, which stands for the inode, with a reference for us.
         (!alias.is_null()).then(|| unsafe { root.with_dentry(alias) })
     }
+}
+
+/// What is to be called when a lower file was opened. There is one file system in this module.
+static OPENED: SetOnce<unsafe fn(*mut bindings::super_block, *const bindings::inode)> =
+    SetOnce::new();
+
+/// Tells the file system that the lower file of `inode` was opened by way of that.
+///
+/// # Safety
+///
+/// Both must be valid.
+pub(super) unsafe fn opened(inode: *mut bindings::inode, lower: *const bindings::inode) {
+    if let Some(opened) = OPENED.as_ref() {
+        // SAFETY: By the function's contract.
+        unsafe { opened((*inode).i_sb, lower) };
+    }
+}
+
+/// # Safety
+///
+/// `sb` must be a superblock of `F`, `lower` an inode of the file system that it watches.
+unsafe fn opened_of<F: FileSystem>(sb: *mut bindings::super_block, lower: *const bindings::inode) {
+    // SAFETY: By the function's contract.
+    let upper = unsafe { SuperBlock::<F>::from_raw(sb) };
+    // SAFETY: By the function's contract.
+    let ino = unsafe { (*lower).i_ino };
+    // SAFETY: By the function's contract.
+    if unsafe { bindings::inode_is_open_for_write(lower) } {
+        // SAFETY: As above; the count is only a hint.
+        let links = unsafe { (&raw const (*lower).__bindgen_anon_1.i_nlink).read_volatile() };
+        F::lower_changed(upper.data(), ino, links != 0);
+    }
+    F::lower_opened(upper.data(), ino);
 }
 
 /// # Safety
@@ -228,52 +262,95 @@ unsafe extern "C" fn handle_event<F: FileSystem>(
         // Who removes the file holds it.
         F::lower_unlinked(upper.data(), &Unlinked(lower, PhantomData));
     }
-    // SAFETY: As above.
-    if mask & EVENTS != bindings::FS_OPEN || unsafe { bindings::inode_is_open_for_write(lower) } {
+    if mask & EVENTS == bindings::FS_OPEN {
+        // SAFETY: The superblock and the lower inode are valid.
+        unsafe { opened_of::<F>(sb, lower) };
+    } else {
         // SAFETY: As above.
         let ino = unsafe { (*lower).i_ino };
         let is_there = mask & bindings::FS_DELETE == 0 && links != 0;
         F::lower_changed(upper.data(), ino, is_there);
     }
-    if mask & bindings::FS_OPEN != 0 {
-        // SAFETY: The event holds the lower inode.
-        F::lower_opened(upper.data(), unsafe { (*lower).i_ino });
+    const REMOVED_DIRECTORY: u32 = bindings::FS_DELETE | bindings::FS_ISDIR;
+    let is_removed = links == 0 || mask & REMOVED_DIRECTORY == REMOVED_DIRECTORY;
+    if mask & bindings::FS_ATTRIB != 0 || is_removed {
+        // SAFETY: The superblock and the lower inode are valid, by the function's contract.
+        unsafe { update(sb, hash(lower.addr()), lower, is_removed) };
     }
-    if mask & bindings::FS_ATTRIB == 0 {
-        return 0;
-    }
-    let mut is_new = false;
-    // Waits, if at all, for an inode that is being evicted, which waits for nobody.
-    // SAFETY: The superblock is valid; `test` expects the lower inode.
-    let inode = unsafe {
-        bindings::ilookup5_nowait(
-            sb,
-            hash(lower.addr()),
-            Some(test),
-            lower.cast_mut().cast(),
-            &mut is_new,
-        )
-    };
-    if inode.is_null() {
-        return 0;
-    }
-    // SAFETY: A reference is held.
-    unsafe { copy_attributes(inode) };
-    if links == 0 {
-        // SAFETY: A reference is held. Dentries that are in use stay.
-        unsafe { bindings::d_prune_aliases(inode) };
-    }
-    // Who removes the file holds it, so it is not freed here, under his locks.
-    // SAFETY: The reference is given up.
-    unsafe { bindings::iput(inode) };
     0
+}
+
+/// Brings the inodes that stand on `lower` up to date, and has none of their dentries cached if
+/// that was removed.
+///
+/// # Safety
+///
+/// `sb` and `lower` must be valid; inodes of `sb` that stand on `lower` are hashed by `hash`.
+unsafe fn update(
+    sb: *mut bindings::super_block,
+    hash: u64,
+    lower: *const bindings::inode,
+    is_removed: bool,
+) {
+    // SAFETY: By the function's contract; the type does not change.
+    let is_dir = unsafe { (*lower).i_mode } & bindings::S_IFMT as u16 == bindings::S_IFDIR as u16;
+    let mut wanted = Wanted { lower, skip: 0 };
+    loop {
+        let mut place = wanted;
+        let mut is_new = false;
+        // Waits, if at all, for an inode that is being evicted, which waits for nobody.
+        // SAFETY: The superblock is valid; `test` expects a `Wanted`.
+        let inode = unsafe {
+            bindings::ilookup5_nowait(sb, hash, Some(test), (&raw mut place).cast(), &mut is_new)
+        };
+        if inode.is_null() {
+            return;
+        }
+        // SAFETY: A reference is held.
+        unsafe { copy_attributes(inode) };
+        if is_removed {
+            // SAFETY: A reference is held. Dentries that are in use go when they are not used any
+            // more.
+            unsafe { bindings::d_mark_dontcache(inode) };
+            // SAFETY: As above. The others go now.
+            unsafe { bindings::d_prune_aliases(inode) };
+        }
+        // Who removes the file holds it, so it is not freed here, under his locks.
+        // SAFETY: The reference is given up.
+        unsafe { bindings::iput(inode) };
+        if !is_dir {
+            return;
+        }
+        // A directory has an inode in each view.
+        wanted.skip += 1;
+    }
+}
+
+/// An inode that stands on `lower`, but not one of the first `skip`.
+#[derive(Clone, Copy)]
+struct Wanted {
+    lower: *const bindings::inode,
+    skip: usize,
 }
 
 /// # Safety
 ///
-/// `inode` must be a hashed inode of ours.
-unsafe extern "C" fn test(inode: *mut bindings::inode, lower: *mut c_void) -> c_int {
+/// `inode` must be a hashed inode of ours, `wanted` a `Wanted` that nobody else uses.
+unsafe extern "C" fn test(inode: *mut bindings::inode, wanted: *mut c_void) -> c_int {
+    // SAFETY: By the function's contract.
+    let wanted = unsafe { &mut *wanted.cast::<Wanted>() };
     // SAFETY: By the function's contract.
     let stands_on = unsafe { (*inode.cast::<Stacked>()).inode.load(Relaxed) };
-    ptr::eq(stands_on.cast(), lower).into()
+    if !ptr::eq(stands_on, wanted.lower) {
+        return 0;
+    }
+    if wanted.skip == 0 {
+        return 1;
+    }
+    wanted.skip -= 1;
+    // Path walks count on this, so it is not left to a second look, which may miss one.
+    // SAFETY: The inode stays for the section that this is called in, and the lower one for the
+    // event.
+    unsafe { bindings::inode_copy_owner(inode, wanted.lower) };
+    0
 }

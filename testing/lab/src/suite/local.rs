@@ -32,9 +32,11 @@ pub const GROUP: Group = Group {
         hard_links_share_an_inode,
         extended_attributes,
         memory_mappings_share_the_page_cache,
+        mappings_have_the_name_that_was_opened,
         direct_io,
         files_grow_and_shrink,
         open_files_survive_their_removal,
+        files_removed_beneath_take_no_space,
         errors_are_those_of_the_lower_file_system,
         statfs_is_the_lower_one,
         big_directories_are_listed_completely,
@@ -223,6 +225,28 @@ fn memory_mappings_share_the_page_cache(fleet: &mut Fleet) -> Result<()> {
     Ok(())
 }
 
+fn mappings_have_the_name_that_was_opened(fleet: &mut Fleet) -> Result<()> {
+    let above = fleet.device("laptop")?.local().join("mapped file");
+    fs::write(&above, vec![7; 10_000])?;
+    for writable in [false, true] {
+        let file = OpenOptions::new().read(true).write(writable).open(&above)?;
+        let mappings = [
+            Mapping::of(&file, 4_096, writable)?,
+            Mapping::of(&file, 10_000, writable)?,
+        ];
+        let ino = file.metadata()?.ino();
+        drop(file);
+        let maps = fs::read_to_string("/proc/self/maps")?;
+        let end = format!(" {ino} ");
+        let ours = maps
+            .lines()
+            .filter(|line| line.contains(&end) && line.ends_with(&*above.to_string_lossy()));
+        same("mappings of that name", ours.count(), mappings.len())?;
+    }
+    fs::remove_file(&above)?;
+    Ok(())
+}
+
 fn direct_io(fleet: &mut Fleet) -> Result<()> {
     let laptop = fleet.device("laptop")?;
     let above = laptop.local().join("direct");
@@ -278,6 +302,41 @@ fn open_files_survive_their_removal(fleet: &mut Fleet) -> Result<()> {
     same("content", &buffer, b"still here")?;
     file.write_all_at(b"STILL", 0)?;
     same("links", file.metadata()?.nlink(), 0)
+}
+
+fn files_removed_beneath_take_no_space(fleet: &mut Fleet) -> Result<()> {
+    const SIZE: usize = 4 << 20;
+    let laptop = fleet.device("laptop")?;
+    let below = laptop.export().join("big");
+    let free = || -> Result<u64> {
+        let space = rustix::fs::statvfs(laptop.export())?;
+        Ok(space.f_bfree * space.f_frsize)
+    };
+    for above in [laptop.local().join("big"), laptop.merged().join("big")] {
+        let before = free()?;
+        // Of one of its names, or the other, the view knows nothing when it goes.
+        for (is_open, is_linked) in [(false, false), (true, false), (false, true), (true, true)] {
+            fs::write(&below, vec![1; SIZE])?;
+            let file = is_open.then(|| File::open(&above)).transpose()?;
+            fs::metadata(&above)?;
+            if is_linked {
+                fs::hard_link(&below, laptop.export().join("other"))?;
+                fs::metadata(above.with_file_name("other"))?;
+                fs::remove_file(laptop.export().join("other"))?;
+            }
+            fs::remove_file(&below)?;
+            if let Some(file) = file {
+                ensure!(free()? + SIZE as u64 / 2 < before, "an open file is gone");
+                drop(file);
+            }
+            ensure!(
+                free()? + SIZE as u64 / 2 > before,
+                "the space of {} is not free (open: {is_open}, linked: {is_linked})",
+                above.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 fn errors_are_those_of_the_lower_file_system(fleet: &mut Fleet) -> Result<()> {

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use anyhow::{ensure, Result};
+use rustix::fs::{statat, AtFlags};
 
 use crate::device::Device;
 use crate::fleet::{Fleet, Plan};
@@ -121,16 +122,27 @@ fn directories_changed_beneath_are_seen_at_once(fleet: &mut Fleet) -> Result<()>
 fn modes_changed_beneath_are_seen_at_once(fleet: &mut Fleet) -> Result<()> {
     let laptop = fleet.device("laptop")?;
     let below = laptop.export().join("own/a");
-    for _ in 0..2 {
-        let file = laptop.local().join("own/a/b/file");
+    let views = [laptop.local(), laptop.merged()];
+    for view in views.iter().chain(&views) {
+        let file = view.join("own/a/b/file");
+        // A directory that is open is not looked up again.
+        let open = File::open(view.join("own/a"))?;
+        let from_there = || Ok(statat(&open, "b/file", AtFlags::empty()).map(drop)?);
         as_user(1000, || Ok(fs::metadata(&file).map(drop)?))?;
+        as_user(1000, from_there)?;
         fs::set_permissions(&below, Permissions::from_mode(0o700))?;
         let refused = as_user(1000, || {
+            fails(
+                "from within",
+                statat(&open, "b/file", AtFlags::empty()).map_err(std::io::Error::from),
+                libc::EACCES,
+            )?;
             fails("behind a closed door", fs::metadata(&file), libc::EACCES)
         });
         fs::set_permissions(&below, Permissions::from_mode(0o755))?;
         refused?;
         as_user(1000, || Ok(fs::metadata(&file).map(drop)?))?;
+        as_user(1000, from_there)?;
     }
     Ok(())
 }
