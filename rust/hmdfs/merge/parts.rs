@@ -271,6 +271,11 @@ impl Directory {
         self.key
     }
 
+    /// Its number, never used again.
+    pub(super) fn number(&self) -> u64 {
+        self.key.number
+    }
+
     /// Whether it was made of the same directories already when a lease of one of its names was given.
     pub(super) fn is_as_of(&self, lease: Validity) -> bool {
         lease.is_later_than(self.composed.load(Relaxed))

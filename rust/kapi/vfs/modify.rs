@@ -272,7 +272,7 @@ impl Path {
             }
             renamed
         };
-        self.start_creating(temporary, place)
+        self.make(temporary.into(), place)
     }
 
     /// Makes a directory; C: `vfs_mkdir`. The umask is applied.
