@@ -91,9 +91,8 @@ impl BadBlocks {
         let mut file = File::create(&broken.filler)?;
         let chunk = vec![0; 65_536];
         let filled = loop {
-            match file.write(&chunk) {
-                Ok(_) => {}
-                Err(error) => break error,
+            if let Err(error) = file.write_all(&chunk) {
+                break error;
             }
         };
         ensure!(

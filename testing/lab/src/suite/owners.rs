@@ -86,7 +86,6 @@ static VFAT: Owner = Owner {
     zeroes: false,
     shifts: false,
     clones: false,
-    ..ABLE
 };
 
 static OWNERS: [&Owner; 5] = [&EXT4, &XFS, &BTRFS, &TMPFS, &VFAT];
