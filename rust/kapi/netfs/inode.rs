@@ -124,6 +124,6 @@ impl<F: FileSystem> Inode<F> {
     pub fn try_lock(&self) -> Option<InodeLock<'_, F>> {
         // SAFETY: The inode is valid.
         let locked = unsafe { bindings::down_write_trylock(&raw mut (*self.as_raw()).i_rwsem) };
-        (locked != 0).then_some(InodeLock(self))
+        (locked != 0).then(|| InodeLock(self))
     }
 }
