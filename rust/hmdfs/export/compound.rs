@@ -365,7 +365,12 @@ impl<C: Client + ?Sized> Execution<'_, C> {
                 self.act()?;
             }
         }
-        self.acted |= writes;
+        // Nobody knows what it was like before that makes it.
+        let makes = matches!(
+            operation,
+            Operation::Create { .. } | Operation::MakeUnnamed { .. }
+        );
+        self.acted |= operation.is_change() && !makes;
         let outcome = match operation {
             Operation::Root => {
                 self.current = Some(Current::new(self.export.root.clone()));

@@ -13,9 +13,9 @@
 //! it. Whoever is asked about one file is asked about more at once, and about all of them when another peer
 //! lists a directory: what a peer has closed is found out with a message for many files.
 //!
-//! A writer that does not answer within some seconds is not waited for, nor for a while afterwards: then others see what
-//! has arrived here, as they do of a file that is not closed on any network file system. What it sends
-//! later breaks their leases as every change does.
+//! A writer that does not answer within some seconds is not waited for, nor for a while afterwards: then
+//! others see what has arrived here, as they do of a file that is not closed on any network file system.
+//! What it sends later breaks their leases as every change does.
 
 use hmdfs_kapi::{
     errno::ENOTCONN,
