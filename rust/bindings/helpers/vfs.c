@@ -84,6 +84,11 @@ u32 hmdfs_helper_inode_sample_errors(const struct inode *inode)
 	return errseq_sample(&inode->i_mapping->wb_err);
 }
 
+bool hmdfs_helper_inode_has_errors(const struct inode *inode, u32 since)
+{
+	return errseq_check(&inode->i_mapping->wb_err, since);
+}
+
 int hmdfs_helper_inode_check_errors(struct inode *inode, u32 *since)
 {
 	return errseq_check_and_advance(&inode->i_mapping->wb_err, since);

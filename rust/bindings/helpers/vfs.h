@@ -24,6 +24,7 @@ void hmdfs_helper_get_page(struct page *page);
 bool hmdfs_helper_inode_keeps_data(const struct inode *inode);
 bool hmdfs_helper_inode_has_writers(const struct inode *inode, int own);
 u32 hmdfs_helper_inode_sample_errors(const struct inode *inode);
+bool hmdfs_helper_inode_has_errors(const struct inode *inode, u32 since);
 int hmdfs_helper_inode_check_errors(struct inode *inode, u32 *since);
 bool hmdfs_helper_sb_has_fine_times(const struct super_block *sb);
 bool hmdfs_helper_inode_is_dirty(const struct inode *inode);

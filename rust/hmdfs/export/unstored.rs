@@ -147,7 +147,7 @@ impl File {
     fn is_wanted(&self) -> bool {
         // In this order: the error is noted before a page counts as written back.
         let path = &self.path;
-        !path.is_unlinked() && (path.is_dirty() || path.sample_errors() != self.errors)
+        !path.is_unlinked() && (path.is_dirty() || path.has_errors_since(self.errors))
     }
 }
 

@@ -19,6 +19,13 @@ impl Path {
         unsafe { bindings::inode_sample_errors(self.inode()) }
     }
 
+    /// Whether the file's data have met with an error since `mark`, or with one that nobody has seen yet;
+    /// C: `errseq_check`.
+    pub fn has_errors_since(&self, mark: u32) -> bool {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::inode_has_errors(self.inode(), mark) }
+    }
+
     /// Whether the file's data have met with an error since `mark`, which is moved on; C:
     /// `errseq_check_and_advance`.
     pub fn check_errors(&self, mark: &mut u32) -> Result {

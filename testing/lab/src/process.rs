@@ -3,6 +3,7 @@
 //! Running programs with a time limit.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -152,4 +153,19 @@ mod tests {
         let error = output(&mut command, "", Duration::from_millis(20)).err();
         assert!(error.is_some_and(|error| error.to_string().contains("was killed")));
     }
+}
+
+/// Where every thread of a process waits in the kernel.
+pub fn stacks(process: u32) -> String {
+    let mut text = String::new();
+    let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else {
+        return text;
+    };
+    for task in tasks.flatten() {
+        if let Ok(stack) = fs::read_to_string(task.path().join("stack")) {
+            let name = task.file_name();
+            text.push_str(&format!("thread {}:\n{stack}", name.to_string_lossy()));
+        }
+    }
+    text
 }

@@ -3,7 +3,6 @@
 //! Runs the tests, each group in a process of its own: a test that hangs costs
 //! its time limit, and the tests after it still run.
 
-use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -102,7 +101,7 @@ fn run_group(
             process::stop(&mut child, limit)?;
             return Ok(true);
         }
-        report.note(&stacks(child.id()))?;
+        report.note(&process::stacks(child.id()))?;
         if !end(&mut child)? {
             report.bail_out("a process of the tests cannot be killed")?;
             return Ok(false);
@@ -173,21 +172,6 @@ fn follow(
         }
     }
     Ok(names.len())
-}
-
-/// Where every thread of a process waits in the kernel.
-fn stacks(process: u32) -> String {
-    let mut text = String::new();
-    let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else {
-        return text;
-    };
-    for task in tasks.flatten() {
-        if let Ok(stack) = fs::read_to_string(task.path().join("stack")) {
-            let name = task.file_name();
-            text.push_str(&format!("thread {}:\n{stack}", name.to_string_lossy()));
-        }
-    }
-    text
 }
 
 /// Kills a group's process with all that it started; whether it is gone.

@@ -8,6 +8,8 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 
@@ -48,6 +50,9 @@ const SIZE: usize = 256 << 10;
 
 /// Far from the ends of the file, whose blocks may share a page of the disk with others.
 const PLACE: u64 = 128 << 10;
+
+/// By then an owner has looked through the files that it keeps until they are stored.
+const LOOKED_THROUGH: Duration = Duration::from_secs(3);
 
 /// A file of the tablet, on blocks that nothing can be written to.
 struct Doomed {
@@ -152,6 +157,7 @@ fn what_the_owner_has_forgotten_is_told(fleet: &mut Fleet) -> Result<()> {
     hand_over(&open)?;
     for _ in 0..3 {
         drop_caches()?;
+        thread::sleep(LOOKED_THROUGH);
     }
     lost("fsync", open.sync_all())?;
     open.sync_all().context("it was told already")?;

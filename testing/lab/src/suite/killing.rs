@@ -95,9 +95,11 @@ fn kill_one(fleet: &Fleet, what: &str) -> Result<()> {
             })();
             child.kill()?;
             let ended = process::wait(&mut child, PATIENCE)?;
+            let stacks = ended.is_none().then(|| process::stacks(child.id()));
             let after = laptop.control().counters()?.timeouts;
             stuck?;
-            let status = ended.context("it does not die")?;
+            let status =
+                ended.with_context(|| format!("it does not die: {}", stacks.unwrap_or_default()))?;
             same("the signal", status.signal(), Some(libc::SIGKILL))?;
             // It did not just wait until the kernel had given up.
             ensure!(
