@@ -26,6 +26,12 @@ void hmdfs_helper_sigprocmask_block_all(sigset_t *old)
 void hmdfs_helper_sigprocmask_restore(sigset_t *old)
 {
 	sigprocmask(SIG_SETMASK, old, NULL);
+	/*
+	 * A SIGKILL that came meanwhile has found no thread that takes it: it is
+	 * left for the way back to user space, and ends no wait on the way there.
+	 */
+	if (sigismember(&current->signal->shared_pending.signal, SIGKILL))
+		send_sig(SIGKILL, current, 1);
 }
 
 struct task_struct *

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -79,10 +80,8 @@ fn special(stage: &Stage<'_>) -> Result<()> {
     }
     // The path of a socket may not be long, so that is done from within.
     let bound = stage.home.join("bound");
-    let short = format!("/proc/self/fd/{}/bound", {
-        use std::os::fd::IntoRawFd;
-        File::open(&stage.home)?.into_raw_fd()
-    });
+    let home = File::open(&stage.home)?;
+    let short = format!("/proc/self/fd/{}/bound", home.as_raw_fd());
     drop(UnixListener::bind(&short).context("a socket of the owner's")?);
     ensure!(
         tree::is_special(&stage.there.join("bound"))?,
