@@ -4,10 +4,12 @@
 
 use std::process::ExitCode;
 
-use lab::{conformance, demo, lock, runner, shell, stuck, suite};
+use lab::runner::{self, Part};
+use lab::{conformance, demo, lock, shell, stuck, suite};
 
 const USAGE: &str = "\
 usage: lab test [FILTER] [--list]   run the tests whose names contain FILTER
+       lab test --part K/N          run one of N parts of the tests
        lab conformance [FILTER]     what others have written to check file systems
        lab demo                     three devices read each other's files
        lab demo --vms first|second  the same between two machines
@@ -27,10 +29,13 @@ fn main() -> ExitCode {
             runner::list(suite::groups(), filter);
             Ok(true)
         }
-        ["test"] => runner::run(suite::groups(), ""),
-        ["test", filter] => runner::run(suite::groups(), filter),
-        ["conformance"] => runner::run(conformance::groups(), ""),
-        ["conformance", filter] => runner::run(conformance::groups(), filter),
+        ["test"] => runner::run(suite::groups(), "", Part::WHOLE),
+        ["test", "--part", part] => part
+            .parse()
+            .and_then(|part| runner::run(suite::groups(), "", part)),
+        ["test", filter] => runner::run(suite::groups(), filter, Part::WHOLE),
+        ["conformance"] => runner::run(conformance::groups(), "", Part::WHOLE),
+        ["conformance", filter] => runner::run(conformance::groups(), filter, Part::WHOLE),
         // What `test` starts for each group.
         ["group", group, ..] => runner::run_here(group, &arguments[2..]).map(|()| true),
         // What tests of locks kill.

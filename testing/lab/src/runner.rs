@@ -3,9 +3,11 @@
 //! Runs the tests, each group in a process of its own: a test that hangs costs
 //! its time limit, and the tests after it still run.
 
+use std::cmp::Reverse;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -54,6 +56,59 @@ fn selection(groups: Vec<Group>, filter: &str) -> Vec<(Group, Vec<String>)> {
         .collect()
 }
 
+/// Which tests, of those that are selected, are run here: the others are run in other guests meanwhile.
+#[derive(Clone, Copy)]
+pub struct Part {
+    /// From 1 on.
+    number: usize,
+    of: usize,
+}
+
+impl Part {
+    /// All of them.
+    pub const WHOLE: Self = Self { number: 1, of: 1 };
+
+    /// The groups of the part, in their order. The longest is dealt first, and each goes to where the
+    /// least is to be done.
+    fn of<T>(self, groups: Vec<T>, seconds: impl Fn(&T) -> u32) -> Vec<T> {
+        let mut longest_first: Vec<usize> = (0..groups.len()).collect();
+        longest_first.sort_by_key(|&index| Reverse(seconds(&groups[index])));
+        let mut loads = vec![0; self.of];
+        let mut dealt_to = vec![0; groups.len()];
+        for index in longest_first {
+            let least = (0..self.of).min_by_key(|&part| loads[part]).unwrap_or(0);
+            loads[least] += seconds(&groups[index]);
+            dealt_to[index] = least + 1;
+        }
+        let here = groups.into_iter().zip(dealt_to);
+        here.filter(|(_, part)| *part == self.number)
+            .map(|(group, _)| group)
+            .collect()
+    }
+}
+
+impl FromStr for Part {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let numbers = text.split_once('/').and_then(|(number, of)| {
+            Some(Self {
+                number: number.parse().ok()?,
+                of: of.parse().ok()?,
+            })
+        });
+        numbers
+            .filter(|part| (1..=part.of).contains(&part.number))
+            .with_context(|| format!("'{text}' is no part of the tests, as 2/3 is"))
+    }
+}
+
+/// About how long the tests `names` of a group take on a slow kernel.
+fn seconds(group: &Group, names: &[String]) -> u32 {
+    // Making a fleet takes as long as a few tests.
+    (names.len() as u32 + 4) * group.seconds
+}
+
 /// Prints the names of the tests of `groups` that `filter` selects.
 pub fn list(groups: Vec<Group>, filter: &str) {
     for (group, names) in selection(groups, filter) {
@@ -63,14 +118,17 @@ pub fn list(groups: Vec<Group>, filter: &str) {
     }
 }
 
-/// Runs the tests of `groups` whose names contain `filter`; whether all passed.
-pub fn run(groups: Vec<Group>, filter: &str) -> Result<bool> {
+/// Runs this `part` of the tests of `groups` whose names contain `filter`; whether all passed.
+pub fn run(groups: Vec<Group>, filter: &str, part: Part) -> Result<bool> {
     let limit = std::env::var("HMDFS_TEST_LIMIT")
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(TEST_LIMIT);
     let mut report = Report::begin(io::stdout())?;
-    for (group, names) in selection(groups, filter) {
+    let selected = part.of(selection(groups, filter), |(group, names)| {
+        seconds(group, names)
+    });
+    for (group, names) in selected {
         if !run_group(&group, names, Duration::from_secs(limit), &mut report)? {
             break;
         }
@@ -238,5 +296,35 @@ fn run_one(group: &Group, name: &str, stage: &mut Option<Fleet>) -> Result<()> {
             body(fleet)
         }
         (Body::Fleet(_), None) => anyhow::bail!("the group has no fleet"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_hold_everything_once() {
+        let groups: Vec<u32> = (1..50).map(|number| number * 37 % 50).collect();
+        for of in 1..6 {
+            let parts: Vec<_> = (1..=of)
+                .map(|number| Part { number, of }.of(groups.clone(), |&seconds| seconds))
+                .collect();
+            let mut all: Vec<_> = parts.iter().flatten().copied().collect();
+            all.sort_unstable();
+            let mut expected = groups.clone();
+            expected.sort_unstable();
+            assert_eq!(all, expected);
+            let sums = parts.iter().map(|part| part.iter().sum::<u32>());
+            assert!(sums.clone().max() <= sums.min().map(|least| least + 50));
+        }
+    }
+
+    #[test]
+    fn a_part_is_a_number_of_a_number() {
+        assert!("1/1".parse::<Part>().is_ok() && "3/3".parse::<Part>().is_ok());
+        for wrong in ["", "1", "0/2", "3/2", "1/0", "a/2", "1/2/3", "-1/2"] {
+            assert!(wrong.parse::<Part>().is_err(), "{wrong}");
+        }
     }
 }

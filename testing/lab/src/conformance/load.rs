@@ -14,6 +14,7 @@ use crate::suite::{tests, Group};
 pub const GROUP: Group = Group {
     name: "load",
     fleet: Some(fleet),
+    seconds: 5,
     tests: tests![
         Fleet: fio_local,
         fio_merged_local,

@@ -16,6 +16,7 @@ use crate::suite::{tests, Group};
 pub const PJDFSTEST: Group = Group {
     name: "pjdfstest",
     fleet: Some(fleet),
+    seconds: 5,
     tests: tests![
         Fleet: pjdfstest_local,
         pjdfstest_merged_local,

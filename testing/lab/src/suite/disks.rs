@@ -20,6 +20,7 @@ use crate::suite::{tests, Group};
 pub const SLOW: Group = Group {
     name: "slow_disk",
     fleet: Some(prepare),
+    seconds: 5,
     tests: tests![
         Fleet: what_is_written_while_it_stands_still_is_there_afterwards,
     ],

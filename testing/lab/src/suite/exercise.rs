@@ -12,6 +12,7 @@ use crate::suite::{tests, Group};
 pub const GROUP: Group = Group {
     name: "exercise",
     fleet: Some(|| fleet("xfs")),
+    seconds: 5,
     tests: tests![
         Fleet: one_device,
         a_device_and_the_owner,

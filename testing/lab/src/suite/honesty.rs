@@ -21,6 +21,7 @@ use crate::wait::PATIENCE;
 pub const GROUP: Group = Group {
     name: "honesty",
     fleet: Some(prepare),
+    seconds: 5,
     tests: tests![
         Fleet: fsync_tells_of_a_restart,
         a_program_at_home_does_not_pass_for_us,

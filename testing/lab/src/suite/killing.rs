@@ -26,6 +26,7 @@ use crate::wait::{self, PATIENCE};
 pub const GROUP: Group = Group {
     name: "killing",
     fleet: Some(hostile::prepare),
+    seconds: 5,
     tests: tests![
         Fleet: who_changes_names,
         who_reads,

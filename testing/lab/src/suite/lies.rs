@@ -25,6 +25,7 @@ use crate::wait::PATIENCE;
 pub const GROUP: Group = Group {
     name: "lies",
     fleet: Some(hostile::prepare),
+    seconds: 5,
     tests: tests![
         Fleet: an_honest_device_is_believed,
         garbage,

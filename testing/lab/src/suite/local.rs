@@ -23,6 +23,7 @@ use crate::tree;
 pub const GROUP: Group = Group {
     name: "local",
     fleet: Some(|| Plan::new(&["laptop"]).build()),
+    seconds: 5,
     tests: tests![
         Fleet: shows_what_is_exported,
         changes_beneath_are_seen_at_once,
@@ -47,6 +48,7 @@ pub const GROUP: Group = Group {
 pub const LOWER: Group = Group {
     name: "lower",
     fleet: None,
+    seconds: 5,
     tests: tests![Alone: ext4, xfs, btrfs, vfat],
 };
 

@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, ensure, Context, Result};
 use rustix::fs::{renameat, unlinkat, AtFlags};
@@ -31,6 +31,7 @@ use crate::wait::{self, PATIENCE};
 pub const GROUP: Group = Group {
     name: "merged_dying",
     fleet: Some(prepare),
+    seconds: 5,
     tests: tests![
         Fleet: while_a_directory_is_removed,
         while_a_directory_is_renamed,
@@ -44,7 +45,7 @@ pub const GROUP: Group = Group {
 const TABLETS: [&str; 5] = ["t1", "t2", "t3", "t4", "t5"];
 
 /// How long it may take a device that is back to do what the others have done meanwhile, if it does.
-const FOLLOWING: Duration = Duration::from_secs(5);
+const FOLLOWING: Duration = Duration::from_secs(10);
 
 /// More steps than anything has.
 const MOST_STEPS: usize = 80;
@@ -289,9 +290,10 @@ fn at_steps(fleet: &mut Fleet, relays: &[Relay], work: &Work, first: usize) -> R
     }
     relays.iter().for_each(Relay::mend);
     dial(fleet)?;
+    let followed_by = Instant::now() + FOLLOWING;
     for death in &mut deaths {
         let place = death.place(fleet, work)?;
-        back(work, &place, death).with_context(|| format!("{}, back again", place.name))?;
+        back(work, &place, death, followed_by).with_context(|| format!("{}, back again", place.name))?;
     }
     Ok(deaths)
 }
@@ -367,10 +369,11 @@ fn away(work: &Work, place: &Place<'_>, death: &mut Death) -> Result<()> {
 }
 
 /// What holds when the device is back, and after the work was done again if it had failed.
-fn back(work: &Work, place: &Place<'_>, death: &mut Death) -> Result<()> {
+fn back(work: &Work, place: &Place<'_>, death: &mut Death, followed_by: Instant) -> Result<()> {
     if death.repeated {
         let follows = || (work.holds)(place, true).map(|()| true);
-        death.followed = wait::until("the device to follow", FOLLOWING, follows).is_ok();
+        let left = followed_by.saturating_duration_since(Instant::now());
+        death.followed = wait::until("the device to follow", left, follows).is_ok();
         // It may have gone before it was asked to do anything.
         death.without = !death.followed;
     }

@@ -21,6 +21,7 @@ use crate::wait::PATIENCE;
 pub const GROUP: Group = Group {
     name: "merged_leases",
     fleet: Some(prepare),
+    seconds: 5,
     tests: tests![
         Fleet: what_was_listed_is_known_and_so_is_what_was_not,
         what_was_looked_up_is_known,

@@ -23,6 +23,7 @@ use crate::wait::PATIENCE;
 pub const GROUP: Group = Group {
     name: "merged_making",
     fleet: Some(prepare),
+    seconds: 5,
     tests: tests![
         Fleet: everything_is_made_on_this_device,
         missing_directories_are_made,

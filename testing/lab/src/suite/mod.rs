@@ -72,6 +72,8 @@ pub struct Group {
     pub name: &'static str,
     /// Builds the fleet.
     pub fleet: Option<fn() -> Result<Fleet>>,
+    /// About how many seconds one of them takes on the debugging kernel, emulated.
+    pub seconds: u32,
     /// The tests, in the order in which they run.
     pub tests: &'static [Test],
 }

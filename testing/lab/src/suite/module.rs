@@ -17,6 +17,7 @@ use crate::{random::Random, wait};
 pub const FIRST: Group = Group {
     name: "module",
     fleet: None,
+    seconds: 5,
     tests: tests![Alone: loads_and_unloads_twice, has_autoload_aliases, can_be_used_again_after_unloading],
 };
 
@@ -24,6 +25,7 @@ pub const FIRST: Group = Group {
 pub const LAST: Group = Group {
     name: "unload",
     fleet: None,
+    seconds: 5,
     tests: tests![Alone: while_mounted_is_refused, right_after_unmounting],
 };
 

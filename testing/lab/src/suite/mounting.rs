@@ -23,6 +23,7 @@ use crate::tree;
 pub const GROUP: Group = Group {
     name: "mounting",
     fleet: None,
+    seconds: 5,
     tests: tests![
         Alone: shows_the_views,
         remounting_elsewhere_works,

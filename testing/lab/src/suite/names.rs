@@ -24,6 +24,7 @@ pub mod changes;
 pub const GROUP: Group = Group {
     name: "names",
     fleet: Some(prepare),
+    seconds: 5,
     tests: tests![
         Fleet: the_suffix_stands_before_the_last_dot,
         files_and_directories_of_one_name,

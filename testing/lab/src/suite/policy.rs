@@ -18,6 +18,7 @@ use crate::wait;
 pub const GROUP: Group = Group {
     name: "policy",
     fleet: Some(prepare),
+    seconds: 5,
     tests: tests![
         Fleet: without_access_nothing_is_seen,
         with_access_everything_is,

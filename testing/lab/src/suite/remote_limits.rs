@@ -29,6 +29,7 @@ pub const GROUP: Group = Group {
             .policy("phone", "laptop", "write", 2)
             .start()
     }),
+    seconds: 5,
     tests: tests![
         Fleet: what_exists_can_be_opened_where_nothing_can_be_made,
         labels_protect_against_changes,
@@ -40,6 +41,7 @@ pub const GROUP: Group = Group {
 pub const HOSTILE: Group = Group {
     name: "hostile_changes",
     fleet: Some(prepare),
+    seconds: 5,
     tests: tests![
         Fleet: an_honest_change_is_made,
         forged_handles_name_nothing,

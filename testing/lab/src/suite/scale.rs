@@ -23,6 +23,7 @@ use crate::wait::{self, PATIENCE};
 pub const GROUP: Group = Group {
     name: "scale",
     fleet: Some(prepare),
+    seconds: 5,
     tests: tests![
         Fleet: many_open_files,
         a_directory_with_many_names,
@@ -76,7 +77,7 @@ fn fill(folder: &Path, files: usize) -> Result<()> {
 
 /// Each works, whatever memory does with what is known of it.
 fn many_open_files(fleet: &mut Fleet) -> Result<()> {
-    let files = count(10_000, 1_500);
+    let files = count(10_000, 1_000);
     let home = fleet.device("tablet")?.export().join("open");
     let there = fleet.device("laptop")?.view("tablet").join("open");
     fill(&home, files)?;
@@ -134,7 +135,7 @@ fn many_open_files(fleet: &mut Fleet) -> Result<()> {
 
 /// Positions stay right while names come and go.
 fn a_directory_with_many_names(fleet: &mut Fleet) -> Result<()> {
-    let files = count(100_000, 6_000);
+    let files = count(100_000, 3_000);
     let home = fleet.device("tablet")?.export().join("names");
     let there = fleet.device("laptop")?.view("tablet").join("names");
     fs::create_dir(&home)?;

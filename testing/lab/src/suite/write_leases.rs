@@ -28,6 +28,7 @@ use crate::tree;
 pub const GROUP: Group = Group {
     name: "write_leases",
     fleet: Some(|| plan().start()),
+    seconds: 5,
     tests: tests![
         Fleet: what_is_not_closed_is_seen,
         a_growing_file_is_followed,
@@ -56,6 +57,7 @@ pub const HOSTILE: Group = Group {
         phone.umount()?;
         Ok(fleet)
     }),
+    seconds: 5,
     tests: tests![
         Fleet: questions_about_unknown_files_are_put_up_with,
         a_writer_is_asked_until_it_has_closed,

@@ -28,6 +28,7 @@ use crate::tree;
 pub const GROUP: Group = Group {
     name: "writing",
     fleet: Some(prepare),
+    seconds: 5,
     tests: tests![
         Fleet: what_is_closed_is_there,
         parts_are_overwritten,
