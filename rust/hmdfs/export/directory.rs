@@ -8,35 +8,70 @@
 
 use core::cell::Cell;
 
-use hmdfs_kapi::vfs::{DirectoryFile, Emit, Mask, Path};
+use hmdfs_kapi::{
+    errno::EOPNOTSUPP,
+    vfs::{DirectoryFile, Emit, Mask, Path},
+};
 use hmdfs_proto::{Attributes, Encoder, Entry, Handle, Lease, Name, Operation, ReplyWriter};
 use kernel::{error::code::EOVERFLOW, prelude::*, sync::Arc};
 
-use super::{attributes, writing::File, Export};
+use super::{attributes, compound::Execution, plan::listing_size, writing::File, Client, Export};
 use crate::peer::Peer;
 
 /// Most entries that are collected for one reply.
 const MAX_ENTRIES: usize = 8192;
 
 /// What to list, and how.
-pub(super) struct Listing<'a> {
-    pub(super) export: &'a Export,
-    pub(super) directory: &'a Path,
+struct Listing<'a> {
+    export: &'a Export,
+    directory: &'a Path,
     /// The directory's handle.
-    pub(super) handle: Handle,
+    handle: Handle,
     /// Most bytes of encoded entries, enough for one entry at least.
-    pub(super) limit: usize,
+    limit: usize,
     /// Whether handles and attributes are wanted.
-    pub(super) plus: bool,
+    plus: bool,
     /// Who gets leases on what is listed.
-    pub(super) holder: Option<&'a Arc<Peer>>,
+    holder: Option<&'a Arc<Peer>>,
     /// Whether other peers were asked what they are writing to.
-    pub(super) has_looked: Cell<bool>,
+    has_looked: Cell<bool>,
+}
+
+impl<C: Client + ?Sized> Execution<'_, C> {
+    /// Lists the current file, a directory, from some place on.
+    pub(super) fn read_directory(
+        &mut self,
+        operation: &Operation<'_>,
+        writer: &mut ReplyWriter<'_>,
+    ) -> Result {
+        let &Operation::ReadDirectory {
+            cookie,
+            limit,
+            plus,
+            lease,
+        } = operation
+        else {
+            return Err(EOPNOTSUPP.into());
+        };
+        let (client, export) = (self.client, self.export);
+        let current = self.current()?;
+        let handle = current.handle(export)?;
+        let listing = Listing {
+            export,
+            directory: &current.path,
+            handle,
+            limit: listing_size(limit),
+            plus,
+            holder: client.peer().filter(|_| lease),
+            has_looked: Cell::new(false),
+        };
+        listing.write(cookie, operation, writer)
+    }
 }
 
 impl Listing<'_> {
     /// Writes the entries from `cookie` on as the outcome of `operation`.
-    pub(super) fn write(
+    fn write(
         &self,
         cookie: u64,
         operation: &Operation<'_>,

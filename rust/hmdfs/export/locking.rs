@@ -16,7 +16,7 @@ use super::{
     access,
     compound::Execution,
     locks::{kind, range},
-    write, Client,
+    Client,
 };
 
 /// What a client is told of a lock that is in its way.
@@ -81,7 +81,7 @@ impl<C: Client + ?Sized> Execution<'_, C> {
     fn lockable(&mut self, kind: LockKind, class: LockClass) -> Result<Path> {
         let (client, export) = (self.client, self.export);
         let current = self.current()?;
-        write::check_regular(current)?;
+        current.check_regular()?;
         let path = current.path.clone();
         let read = access::check_use(export, client, &path, Mask::Read);
         // As on the device itself: `flock` is for everybody who has the file open.

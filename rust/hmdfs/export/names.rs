@@ -20,10 +20,7 @@ use hmdfs_model::security::Access;
 use hmdfs_proto::{Handle, Name, Operation, Outcome, RenameFlags, Target};
 use kernel::prelude::*;
 
-use super::{
-    compound::{Current, Execution},
-    label, Client, Export,
-};
+use super::{compound::Execution, current::Current, label, Client, Export};
 
 /// Types of files as `st_mode` has them.
 const TYPE: u16 = 0o170_000;

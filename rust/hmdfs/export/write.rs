@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The operations that change or inspect the data of a regular file.
+//! The operations that change the data of a regular file, and bring them to stable storage.
 
 use hmdfs_kapi::{
-    errno::ELOOP,
     page_run::PageRun,
     vfs::{Allocation, DirectoryFile, Mask, RegularFile},
 };
 use hmdfs_proto::{Allocate, AllocateMode, Handle, Outcome, Written};
-use kernel::{prelude::*, sync::Arc};
+use kernel::prelude::*;
 
 use super::{
-    access, attributes,
-    compound::{Current, Execution},
-    writers, Client,
+    access,
+    compound::Execution,
+    writers,
+    Client, //
 };
 
 impl<'a, C: Client + ?Sized> Execution<'a, C> {
@@ -26,16 +26,16 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
         }
         let (client, export) = (self.client, self.export);
         let current = self.current()?;
-        check_regular(current)?;
+        current.check_regular()?;
         access::check_use(export, client, &current.path, Mask::Write)?;
         let writer = export.writers.open(&current.path, &export.server)?;
         let turn = writer.turn.lock();
         let disturbed = writer.file.has_other_writers();
         let errors = current.path.sample_errors();
-        let before = change(current)?;
+        let before = current.change()?;
         let written = writer.file.write(offset, &data)?;
         export.unstored.written(&current.path, errors);
-        let after = change(current)?;
+        let after = current.change()?;
         // The attribute does not tell how many changes there were. A program of this device that
         // may have made one must not pass for the client.
         let before = if disturbed || writer.file.has_other_writers() {
@@ -64,7 +64,7 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
         if current.path.is_dir() {
             DirectoryFile::open(&current.path, &export.server)?.fsync()?;
         } else {
-            check_regular(current)?;
+            current.check_regular()?;
             self.keep_open()?.fsync(data_only)?;
         }
         // Whoever shares the open file may have been told of it in the client's place.
@@ -115,7 +115,7 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
     ) -> Result<Outcome<'static>> {
         let (client, export) = (self.client, self.export);
         let source = self.file(source)?;
-        check_regular(&source)?;
+        source.check_regular()?;
         access::check_use(export, client, &source.path, Mask::Read)?;
         let from = RegularFile::open(&source.path, &export.server)?;
         let writer = self.writer()?;
@@ -134,63 +134,12 @@ impl<'a, C: Client + ?Sized> Execution<'a, C> {
         Ok(Outcome::Copied(copied))
     }
 
-    /// Finds the next data or hole of the current file.
-    pub(super) fn seek(&mut self, offset: u64, hole: bool) -> Result<Outcome<'static>> {
-        let (client, export) = (self.client, self.export);
-        let current = self.current()?;
-        check_regular(current)?;
-        access::check_use(export, client, &current.path, Mask::Read)?;
-        Ok(Outcome::Position(self.keep_open()?.seek(offset, hole)?))
-    }
-
     /// The current file, open for writing, after all checks.
     fn writer(&mut self) -> Result<writers::Use<'a>> {
         let (client, export) = (self.client, self.export);
         let current = self.current()?;
-        check_regular(current)?;
+        current.check_regular()?;
         access::check_use(export, client, &current.path, Mask::Write)?;
         export.writers.open(&current.path, &export.server)
     }
-
-    /// The current file, regular and checked, open for reading; it stays so for a while.
-    pub(super) fn keep_open(&mut self) -> Result<Arc<RegularFile>> {
-        let export = self.export;
-        let current = self.current()?;
-        if let Some(file) = &current.file {
-            return Ok(file.clone());
-        }
-        let handle = current.handle(export)?;
-        let file = match export.files.regular(&handle) {
-            Some(file) => file,
-            None => {
-                let file = Arc::new(
-                    RegularFile::open(&current.path, &export.server)?,
-                    GFP_KERNEL,
-                )?;
-                export.files.keep_regular(&handle, &file);
-                file
-            }
-        };
-        current.file = Some(file.clone());
-        Ok(file)
-    }
-}
-
-/// Checks that a file is a regular one.
-pub(super) fn check_regular(current: &Current) -> Result {
-    if current.path.is_dir() {
-        return Err(EISDIR);
-    }
-    if current.path.is_symlink() {
-        return Err(ELOOP.into());
-    }
-    if !current.path.is_reg() {
-        return Err(EACCES);
-    }
-    Ok(())
-}
-
-/// The change attribute of a file.
-pub(super) fn change(current: &Current) -> Result<u64> {
-    Ok(attributes::attributes(&current.path.getattr()?).change)
 }
