@@ -11,6 +11,8 @@
 //! `write::WriteCompletion::complete`.
 
 pub(crate) mod ahead;
+pub(crate) mod attributes;
+mod beginning;
 pub(crate) mod compound;
 pub(crate) mod directory;
 pub(crate) mod entries;
@@ -36,5 +38,6 @@ mod symlink;
 pub(crate) mod unfinished;
 pub(crate) mod write;
 pub(crate) mod writing;
+mod written;
 
 pub(crate) use inode::Node;

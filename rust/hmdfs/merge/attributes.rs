@@ -16,7 +16,7 @@ use super::of;
 use crate::{
     local,
     node::{Inode, InodeRef},
-    remote::{extended, inode, set},
+    remote::{attributes, extended, inode, set},
 };
 
 /// The directory of the first device that is there; ENOTCONN when none is.
@@ -34,7 +34,7 @@ fn copy(inode: &Inode, part: &Inode) -> Result {
     inode.set_attributes(&Attributes {
         // Stands for "not known" with directories.
         nlink: 1,
-        ..inode::vfs_attributes(&inode::of(part)?.attributes())
+        ..attributes::vfs_attributes(&inode::of(part)?.attributes())
     });
     Ok(())
 }
@@ -48,7 +48,7 @@ pub(super) fn getattr(inode: &Inode, query: Query) -> Result {
         return Ok(());
     }
     let part = first(inode)?;
-    inode::getattr(&part, query)?;
+    attributes::getattr(&part, query)?;
     copy(inode, &part)
 }
 

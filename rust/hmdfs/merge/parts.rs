@@ -35,7 +35,7 @@ use crate::{
     mount::Mount,
     node::{Dentry, Inode, InodeRef},
     peer::Peer,
-    remote::{directory::Child, inode},
+    remote::{attributes, directory::Child, inode},
     validity::Validity,
 };
 
@@ -223,7 +223,7 @@ impl Parts {
     pub(super) fn attributes(&self) -> Result<Attributes> {
         let attributes = match self.list.first() {
             Some(Part::Local(path)) => local::attributes(path)?,
-            Some(Part::Remote(_, child)) => inode::vfs_attributes(&child.attributes),
+            Some(Part::Remote(_, child)) => attributes::vfs_attributes(&child.attributes),
             None => return Err(ENOENT),
         };
         Ok(Attributes {

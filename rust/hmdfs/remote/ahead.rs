@@ -22,8 +22,10 @@ use kernel::{
 };
 
 use super::{
+    attributes::{self, Locking},
+    beginning::Beginning,
     file::BEGINNING,
-    inode::{self, of, Beginning, Locking, Node},
+    inode::{of, Node},
     leases,
 };
 use crate::{
@@ -285,7 +287,7 @@ fn keep(
         return Ok(());
     }
     let beginning = Beginning::ahead(question, data, batch.clone());
-    inode::take(
+    attributes::take(
         inode,
         node,
         question,

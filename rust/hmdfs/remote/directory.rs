@@ -21,9 +21,10 @@ use kernel::{
 };
 
 use super::{
+    attributes::{self, fill_stat, getattr},
     compound::{self, Outcomes},
     extended,
-    inode::{self, fill_stat, getattr, iget, of},
+    inode::{iget, of},
     leases,
     listing::Listing,
     names, open, rename, set,
@@ -204,7 +205,7 @@ pub(crate) fn revalidate(
     let validity = leases::settle_names(dir, found.lease, found.question)?;
     match found.child {
         Some(child) if node.learn(child.handle) => {
-            inode::learn(inode, node, &child)?;
+            attributes::learn(inode, node, &child)?;
             dentry.set_time(validity.as_time());
             Ok(true)
         }

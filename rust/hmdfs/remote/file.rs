@@ -16,8 +16,10 @@ use kernel::prelude::*;
 
 use super::{
     ahead::{self, Plan},
+    attributes::{self, Locking},
+    beginning::Beginning,
     compound::{self, Outcomes},
-    inode::{self, of, Beginning, Locking, Node},
+    inode::{self, of, Node},
     leases, lock,
     open::access,
     opens::Open,
@@ -267,7 +269,7 @@ fn open_as(
         let mount = inode.super_block().data();
         plan.take(&mount, &dir, question, fetched);
     }
-    inode::take(inode, node, told, &attributes, beginning, Locking::Wait)?;
+    attributes::take(inode, node, told, &attributes, beginning, Locking::Wait)?;
     if matches!(access, Operation::Open { read: true, .. }) {
         node.set_readable(told.validity);
     }

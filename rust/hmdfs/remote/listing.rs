@@ -17,10 +17,11 @@ use kernel::{
 };
 
 use super::{
+    attributes::{self, Locking},
     compound::{self, Outcomes},
     directory::Child,
     entries::{Builder, Entries, START},
-    inode::{self, iget, Locking, Node},
+    inode::{self, iget, Node},
     leases,
 };
 use crate::{
@@ -199,7 +200,7 @@ pub(crate) fn learn(
     let mut outcomes = Outcomes::new(reply, operations)?;
     outcomes.done()?;
     let (told, attributes) = outcomes.told(dir, node, question)?;
-    inode::take(dir, node, told, &attributes, None, Locking::Try)?;
+    attributes::take(dir, node, told, &attributes, None, Locking::Try)?;
     Ok(told.validity)
 }
 
@@ -321,7 +322,7 @@ impl Chunk {
             match inode.data() {
                 AnyNode::Remote(known) if known.learn(*handle) => {
                     dentry.set_time(time);
-                    inode::learn(inode, known, &child()).is_ok()
+                    attributes::learn(inode, known, &child()).is_ok()
                 }
                 _ => false,
             }

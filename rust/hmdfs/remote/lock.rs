@@ -35,8 +35,9 @@ use kernel::{
 };
 
 use super::{
+    attributes::{self, Locking as InodeLocking},
     compound::{self, Outcomes},
-    inode::{self, of, Locking as InodeLocking, Node},
+    inode::{of, Node},
 };
 use crate::{
     mount::{Hmdfs, Question},
@@ -274,7 +275,7 @@ fn take(
     question: Question,
     attributes: &hmdfs_proto::Attributes,
 ) -> Result {
-    inode::take(inode, node, question, attributes, None, InodeLocking::Wait)
+    attributes::take(inode, node, question, attributes, None, InodeLocking::Wait)
 }
 
 /// Asks what the owner has of a file that was just locked.

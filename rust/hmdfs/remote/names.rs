@@ -15,9 +15,10 @@ use hmdfs_proto::{Attributes, Name, Operation, Target};
 use kernel::{prelude::*, sync::Arc};
 
 use super::{
+    attributes,
     compound::{self, Outcomes},
     directory::{name, Child},
-    inode::{self, iget, of, Node},
+    inode::{iget, of, Node},
     leases,
     opens::Removal,
 };
@@ -56,7 +57,7 @@ pub(super) fn changed(
         .done()
         .and_then(|()| outcomes.told(dir, node, question))
         .and_then(|(question, attributes)| {
-            inode::take_own(dir, node, question, Some(before), &attributes)?;
+            attributes::take_own(dir, node, question, Some(before), &attributes)?;
             Ok(question.validity)
         });
     let validity = taken.unwrap_or_else(|error| {
@@ -283,7 +284,7 @@ pub(crate) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Re
         validity: leases::settle(file, linked, child.lease, question),
         ..question
     };
-    inode::take_own(file, linked, question, Some(file_before), &child.attributes)?;
+    attributes::take_own(file, linked, question, Some(file_before), &child.attributes)?;
     dentry.add(file.to_ref(), validity.as_time())
 }
 
@@ -354,7 +355,7 @@ pub(crate) fn remove_inode(
     if attributes.nlink == 0 {
         removal.was_last();
     }
-    inode::take_own(inode, removed, question, Some(file_before), &attributes)?;
+    attributes::take_own(inode, removed, question, Some(file_before), &attributes)?;
     Ok(validity)
 }
 

@@ -10,10 +10,12 @@ use hmdfs_proto::Operation;
 use kernel::prelude::*;
 
 use super::{
+    attributes::{self, Locking},
+    beginning::Beginning,
     compound::{self, Outcomes},
     directory::{find, name, Child},
     file::BEGINNING,
-    inode::{self, iget, of, Beginning, Locking},
+    inode::{iget, of},
     leases, names,
     opens::{self, Open},
 };
@@ -105,7 +107,7 @@ fn catch_up(inode: &Inode, child: &Child) -> Result {
         ..child.question
     };
     let attributes = &child.attributes;
-    inode::take(inode, node, question, attributes, None, Locking::Wait)
+    attributes::take(inode, node, question, attributes, None, Locking::Wait)
 }
 
 /// Looks the name up, and opens what it stands for if that is a regular file. A small one that is to
@@ -176,7 +178,7 @@ fn open(dir: &Inode, opening: Opening<'_, Hmdfs>) -> Result<Opened> {
         validity: leases::settle(&inode, node, lease, question),
         ..question
     };
-    inode::take(
+    attributes::take(
         &inode,
         node,
         question,

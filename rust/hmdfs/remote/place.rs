@@ -10,9 +10,10 @@ use hmdfs_proto::Operation;
 use kernel::prelude::*;
 
 use super::{
+    attributes,
     compound::{self, Outcomes},
     directory::name,
-    inode::{self, of},
+    inode::of,
     leases,
     names::{changed, made, same_device},
     opens::Removal,
@@ -68,7 +69,7 @@ pub(super) fn place(dir: &Inode, wanted: &[u8], target: &Inode, file: &Inode) ->
             validity: leases::settle(file, placed, child.lease, question),
             ..question
         };
-        inode::take_own(file, placed, settled, Some(file_before), &child.attributes)?;
+        attributes::take_own(file, placed, settled, Some(file_before), &child.attributes)?;
         learn_replaced(target, outcomes, Some(&removal), question)
     };
     learn(&mut outcomes).or_else(|error| {

@@ -9,9 +9,8 @@ use hmdfs_kapi::{
 use kernel::prelude::*;
 
 use super::{
-    extended,
-    inode::{fill_stat, getattr},
-    set,
+    attributes::{fill_stat, getattr},
+    extended, set,
 };
 use crate::{mount::Hmdfs, node::Inode};
 

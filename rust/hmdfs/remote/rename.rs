@@ -10,9 +10,10 @@ use hmdfs_proto::{Name, Operation, RenameFlags};
 use kernel::prelude::*;
 
 use super::{
+    attributes,
     compound::{self, Outcomes},
     directory::name,
-    inode::{self, of},
+    inode::of,
     names::{changed, same_device, without_a_name},
     opens::Removal,
 };
@@ -267,7 +268,7 @@ pub(super) fn learn_replaced(
     // What it was before is not known: somebody may have written to it, and who opens
     // another name of it has to see that.
     let before = (attributes.nlink == 0).then_some(known.change);
-    inode::take_own(replaced, node, question, before, &attributes)
+    attributes::take_own(replaced, node, question, before, &attributes)
 }
 
 /// Takes over the handle and the attributes that a walk has led to: the next three outcomes.
@@ -278,5 +279,5 @@ fn learn(inode: &Inode, outcomes: &mut Outcomes<'_>, before: u64, question: Ques
         return Err(ESTALE.into());
     }
     let (question, attributes) = outcomes.told(inode, node, question)?;
-    inode::take_own(inode, node, question, Some(before), &attributes)
+    attributes::take_own(inode, node, question, Some(before), &attributes)
 }

@@ -19,9 +19,10 @@ use hmdfs_proto::{Operation, SetAttributes, SetTime, Timestamp, MAX_DATA};
 use kernel::prelude::*;
 
 use super::{
+    attributes::{self, Locking},
     compound::{self, Outcomes},
     extended,
-    inode::{self, iget, of, Locking},
+    inode::{iget, of},
     names,
     open::make_unnamed,
     opens::Open,
@@ -140,7 +141,7 @@ impl<'a> Copy<'a> {
             latest = Some((question, outcomes.attributes()?));
         }
         if let Some((question, attributes)) = latest {
-            inode::take(&self.inode, node, question, &attributes, None, Locking::Try)?;
+            attributes::take(&self.inode, node, question, &attributes, None, Locking::Try)?;
         }
         Ok(())
     }
@@ -225,7 +226,7 @@ impl<'a> Copy<'a> {
             // It was changed meanwhile, so this is not a copy.
             return Err(EAGAIN);
         }
-        inode::take(&self.inode, node, question, &attributes, None, Locking::Try)
+        attributes::take(&self.inode, node, question, &attributes, None, Locking::Try)
     }
 
     /// Gives it the name `wanted` of `target`.

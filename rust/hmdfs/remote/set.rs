@@ -7,8 +7,9 @@ use hmdfs_proto::{self as proto, Operation};
 use kernel::prelude::*;
 
 use super::{
+    attributes,
     compound::{self, Outcomes},
-    inode::{self, of, Node},
+    inode::{of, Node},
 };
 use crate::node::Inode;
 
@@ -74,7 +75,7 @@ pub(super) fn change_by(
     }
     then();
     let (question, attributes) = outcomes.told(inode, node, question)?;
-    inode::take_own(inode, node, question, Some(before), &attributes)
+    attributes::take_own(inode, node, question, Some(before), &attributes)
 }
 
 /// What the page cache has of a regular file follows a size that was just set.

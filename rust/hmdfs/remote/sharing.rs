@@ -15,7 +15,10 @@ use kernel::{
     time::msecs_to_jiffies,
 };
 
-use super::inode::{of, refresh, Locking, Node};
+use super::{
+    attributes::{refresh, Locking},
+    inode::{of, Node},
+};
 use crate::{mount::Mount, node::Inode, validity::Validity};
 
 /// After how many milliseconds it is asked again whether the others still write.

@@ -7,8 +7,9 @@ use hmdfs_proto::{Allocate, AllocateMode, Operation};
 use kernel::{prelude::*, sync::Arc};
 
 use super::{
+    attributes::take_own,
     compound::{self, Outcomes},
-    inode::{of, take_own, Node},
+    inode::{of, Node},
 };
 use crate::node::Inode;
 

@@ -14,7 +14,8 @@ use hmdfs_model::link::climbs;
 use kernel::prelude::*;
 
 use super::{
-    inode::{fill_stat, getattr, of},
+    attributes::{fill_stat, getattr},
+    inode::of,
     set,
 };
 use crate::{
