@@ -14,12 +14,14 @@
 
 mod access;
 mod attributes;
+mod changing;
 mod compound;
 mod current;
 mod directory;
 mod extended;
 mod files;
 mod handles;
+mod holder;
 #[cfg(HMDFS_KUNIT)]
 mod kunit;
 mod label;
@@ -32,6 +34,7 @@ mod open;
 mod opened;
 mod plan;
 mod read;
+mod recall;
 mod replay;
 mod set;
 mod unstored;
@@ -63,12 +66,10 @@ pub(crate) use replay::Replay;
 use crate::peer::Peer;
 use files::OpenFiles;
 use handles::Handles;
-pub(crate) use leases::{
-    tell,
-    Holder,
-    Leases, //
-};
+pub(crate) use holder::Holder;
+pub(crate) use leases::Leases;
 pub(crate) use locks::{Grant, Held, Waker};
+pub(crate) use recall::tell;
 use unstored::Unstored;
 use writers::Writers;
 
