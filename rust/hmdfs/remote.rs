@@ -13,6 +13,7 @@
 pub(crate) mod ahead;
 pub(crate) mod attributes;
 mod beginning;
+mod changed;
 pub(crate) mod compound;
 pub(crate) mod directory;
 pub(crate) mod entries;

@@ -8,14 +8,14 @@
 
 use hmdfs_kapi::{
     cred::current_umask,
-    errno::{EPROTO, ESTALE},
+    errno::ESTALE,
     fs::dentry::{Instantiated, Intent, Negative, Spliced},
 };
-use hmdfs_proto::{Attributes, Name, Operation, Target};
+use hmdfs_proto::{Name, Operation, Target};
 use kernel::{prelude::*, sync::Arc};
 
 use super::{
-    attributes,
+    attributes, changed,
     compound::{self, Outcomes},
     directory::{name, Child},
     inode::{iget, of, Node},
@@ -23,8 +23,7 @@ use super::{
     opens::Removal,
 };
 use crate::{
-    merge,
-    mount::{Hmdfs, Question},
+    mount::Hmdfs,
     node::{Dentry, Inode, InodeRef, Node as AnyNode},
     validity::Validity,
 };
@@ -40,56 +39,6 @@ pub(super) fn finds_out(dir: &Inode, intent: Intent) -> Result<bool> {
     }
     // In a sticky directory, whose file would be replaced decides whether it may be.
     Ok(intent.is_rename_target() && of(dir)?.attributes().mode & STICKY == 0)
-}
-
-/// Takes over a directory's attributes after a change of ours to `name`: the next three outcomes. Gives
-/// for how long what is known of its names is right. That they cannot be had is no failure of the
-/// change. What is cached of the name, in any view, is doubted; the caller knows better.
-pub(super) fn changed(
-    dir: &Inode,
-    node: &Node,
-    name: Name<'_>,
-    outcomes: &mut Outcomes<'_>,
-    before: u64,
-    question: Question,
-) -> Validity {
-    let taken = outcomes
-        .done()
-        .and_then(|()| outcomes.told(dir, node, question))
-        .and_then(|(question, attributes)| {
-            attributes::take_own(dir, node, question, Some(before), &attributes)?;
-            Ok(question.validity)
-        });
-    let validity = taken.unwrap_or_else(|error| {
-        pr_debug!("a directory's attributes are not known after a change: {error:?}\n");
-        let mount = dir.super_block().data();
-        node.changed(&mount);
-        leases::forget(&mount, node.peer(), &node.handle());
-        question.validity
-    });
-    merge::changed_here(dir, node.peer(), &node.handle(), name.as_bytes());
-    validity
-}
-
-/// What was just made: the next three outcomes. It must be of the type `file_type`.
-pub(super) fn made(
-    outcomes: &mut Outcomes<'_>,
-    file_type: u16,
-    target: Option<KVec<u8>>,
-    question: Question,
-) -> Result<Child> {
-    let (handle, lease) = (outcomes.handle()?, outcomes.lease()?);
-    let attributes = outcomes.attributes()?;
-    if attributes.file_type() != file_type {
-        return Err(EPROTO.into());
-    }
-    Ok(Child {
-        handle,
-        attributes,
-        target,
-        question,
-        lease,
-    })
 }
 
 /// Makes something of the type `file_type` and with this name in `dir` by `operation`, and gives its
@@ -139,8 +88,8 @@ fn make_child(
     outcomes.made()?;
     // Whatever happens from here on, the file is there.
     let doubt = |_: &Error| leases::doubt(&mount, node.peer(), &operations);
-    let child = made(&mut outcomes, file_type, target, question).inspect_err(doubt)?;
-    let validity = changed(dir, node, name, &mut outcomes, before, question);
+    let child = changed::made(&mut outcomes, file_type, target, question).inspect_err(doubt)?;
+    let validity = changed::directory(dir, node, name, &mut outcomes, before, question);
     Ok((child, validity))
 }
 
@@ -246,18 +195,19 @@ pub(crate) fn symlink(
 
 /// Gives a file another name; EXDEV for one that is not the same device's.
 pub(crate) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Result<Instantiated> {
-    let (node, linked) = (of(dir)?, same_device(of(dir)?, file)?);
+    let node = of(dir)?;
+    let handle = same_device(node, file)?.handle();
     let wanted = dentry.name();
     let wanted = name(wanted.as_bytes())?;
     let directory = Operation::File(node.handle());
     let operations = [
-        Operation::File(linked.handle()),
+        Operation::File(handle),
         Operation::GetChange,
         directory,
         Operation::GetChange,
         Operation::Link {
             name: wanted,
-            file: linked.handle(),
+            file: handle,
         },
         Operation::GetHandle,
         Operation::Lease,
@@ -270,21 +220,8 @@ pub(crate) fn link(file: &Inode, dir: &Inode, dentry: Negative<'_, Hmdfs>) -> Re
     let question = mount.ask();
     let reply = compound::change(&mount, node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
-    outcomes.done()?;
-    let file_before = outcomes.change()?;
-    outcomes.done()?;
-    let before = outcomes.change()?;
-    outcomes.done()?;
-    let child = made(&mut outcomes, file.file_type(), None, question)?;
-    let validity = changed(dir, node, wanted, &mut outcomes, before, question);
-    if !linked.learn(child.handle) {
-        return Err(EPROTO.into());
-    }
-    let question = Question {
-        validity: leases::settle(file, linked, child.lease, question),
-        ..question
-    };
-    attributes::take_own(file, linked, question, Some(file_before), &child.attributes)?;
+    let before = changed::before(&mut outcomes)?;
+    let validity = changed::linked(dir, wanted, file, &mut outcomes, before, question)?;
     dentry.add(file.to_ref(), validity.as_time())
 }
 
@@ -345,40 +282,18 @@ pub(crate) fn remove_inode(
     let reply = compound::change(&mount, node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
-    let (file_before, before) = before_removal(&mut outcomes)?;
+    let (file_before, before) = changed::before(&mut outcomes)?;
     let told = outcomes.told(inode, removed, question);
     // When those of the file could not be had, nothing else was.
-    let validity = changed(dir, node, wanted, &mut outcomes, before, question);
+    let validity = changed::directory(dir, node, wanted, &mut outcomes, before, question);
     let validity = leases::of_nothing(validity);
     let (question, attributes) =
-        told.unwrap_or_else(|_| (question, without_a_name(&removed.attributes())));
+        told.unwrap_or_else(|_| (question, changed::without_a_name(&removed.attributes())));
     if attributes.nlink == 0 {
         removal.was_last();
     }
     attributes::take_own(inode, removed, question, Some(file_before), &attributes)?;
     Ok(validity)
-}
-
-/// The change attributes of file and directory before a removal, and its outcome.
-fn before_removal(outcomes: &mut Outcomes<'_>) -> Result<(u64, u64)> {
-    outcomes.done()?;
-    let file = outcomes.change()?;
-    outcomes.done()?;
-    let directory = outcomes.change()?;
-    outcomes.done()?;
-    Ok((file, directory))
-}
-
-/// What is known of a file after it has lost a name.
-pub(super) fn without_a_name(known: &Attributes) -> Attributes {
-    Attributes {
-        nlink: if known.is_directory() {
-            0
-        } else {
-            known.nlink.saturating_sub(1)
-        },
-        ..*known
-    }
 }
 
 /// Brings the names in a directory to its owner's stable storage.

@@ -12,11 +12,12 @@ use kernel::prelude::*;
 use super::{
     attributes::{self, Locking},
     beginning::Beginning,
+    changed,
     compound::{self, Outcomes},
     directory::{find, name, Child},
     file::BEGINNING,
     inode::{iget, of},
-    leases, names,
+    leases,
     opens::{self, Open},
 };
 use crate::{
@@ -73,7 +74,7 @@ pub(super) fn make_unnamed(
     let mut outcomes = Outcomes::new(&reply, &operations)?;
     outcomes.done()?;
     outcomes.done()?;
-    let child = names::made(&mut outcomes, 0o100_000, None, question)?;
+    let child = changed::made(&mut outcomes, 0o100_000, None, question)?;
     let inode = iget(dir.super_block(), node.peer(), &child)?;
     let (open, must_ask) = Open::new(&inode, write)?;
     opens::set_told(&inode)?;
@@ -246,8 +247,8 @@ fn create(dir: &Inode, opening: &Opening<'_, Hmdfs>) -> Result<(Child, bool, Val
     outcomes.done()?;
     let before = outcomes.change()?;
     let created = outcomes.made()?;
-    let child = names::made(&mut outcomes, 0o100_000, None, question)?;
-    let validity = names::changed(dir, node, wanted, &mut outcomes, before, question);
+    let child = changed::made(&mut outcomes, 0o100_000, None, question)?;
+    let validity = changed::directory(dir, node, wanted, &mut outcomes, before, question);
     if !created {
         outcomes.done()?;
         outcomes.done()?;

@@ -5,21 +5,19 @@
 //! One compound, as every change is ([`super::names`]). The owner gives the name from the one to the
 //! other; there is no moment in which it stands for nothing.
 
-use hmdfs_kapi::errno::EPROTO;
 use hmdfs_proto::Operation;
 use kernel::prelude::*;
 
 use super::{
-    attributes,
+    changed,
     compound::{self, Outcomes},
     directory::name,
     inode::of,
     leases,
-    names::{changed, made, same_device},
+    names::same_device,
     opens::Removal,
-    rename::learn_replaced,
 };
-use crate::{mount::Question, node::Inode};
+use crate::node::Inode;
 
 /// Gives `file`, which has no name, the name `wanted` in `dir` of the regular file `target`, which loses
 /// it and is locked.
@@ -53,24 +51,11 @@ pub(super) fn place(dir: &Inode, wanted: &[u8], target: &Inode, file: &Inode) ->
     let question = mount.ask();
     let reply = compound::change(&mount, node.peer(), &operations)?;
     let mut outcomes = Outcomes::new(&reply, &operations)?;
-    outcomes.done()?;
-    let file_before = outcomes.change()?;
-    outcomes.done()?;
-    let before = outcomes.change()?;
-    outcomes.done()?;
+    let before = changed::before(&mut outcomes)?;
     // Whatever happens from here on, it is in its place.
     let learn = |outcomes: &mut Outcomes<'_>| {
-        let child = made(outcomes, file.file_type(), None, question)?;
-        changed(dir, node, wanted, outcomes, before, question);
-        if !placed.learn(child.handle) {
-            return Err(EPROTO.into());
-        }
-        let settled = Question {
-            validity: leases::settle(file, placed, child.lease, question),
-            ..question
-        };
-        attributes::take_own(file, placed, settled, Some(file_before), &child.attributes)?;
-        learn_replaced(target, outcomes, Some(&removal), question)
+        changed::linked(dir, wanted, file, outcomes, before, question)?;
+        changed::replaced(target, outcomes, Some(&removal), question)
     };
     learn(&mut outcomes).or_else(|error| {
         pr_debug!("what was replaced is not known well: {error:?}\n");

@@ -10,11 +10,11 @@ use hmdfs_proto::{Name, Operation, RenameFlags};
 use kernel::prelude::*;
 
 use super::{
-    attributes,
+    attributes, changed,
     compound::{self, Outcomes},
     directory::name,
     inode::of,
-    names::{changed, same_device, without_a_name},
+    names::same_device,
     opens::Removal,
 };
 use crate::{
@@ -221,7 +221,7 @@ impl<'a> Renaming<'a> {
     ) -> Result<(Validity, Validity)> {
         let (name, new_name) = self.names;
         let node = of(self.from)?;
-        let from = changed(self.from, node, name, outcomes, before.from, question);
+        let from = changed::directory(self.from, node, name, outcomes, before.from, question);
         if self.is_within_one() {
             merge::changed_here(self.from, node.peer(), &node.handle(), new_name.as_bytes());
             outcomes.done()?;
@@ -230,7 +230,7 @@ impl<'a> Renaming<'a> {
             return Ok((from, from));
         }
         let node = of(self.to)?;
-        let to = changed(self.to, node, new_name, outcomes, before.to, question);
+        let to = changed::directory(self.to, node, new_name, outcomes, before.to, question);
         Ok((from, to))
     }
 
@@ -242,33 +242,12 @@ impl<'a> Renaming<'a> {
                 outcomes.done()?;
                 learn(other, outcomes, other_before, question)
             }
-            (Some(other), None) => learn_replaced(other, outcomes, self.removal.as_ref(), question),
+            (Some(other), None) => {
+                changed::replaced(other, outcomes, self.removal.as_ref(), question)
+            }
             (None, _) => Ok(()),
         }
     }
-}
-
-/// Takes over what has become of a file that has lost a name to another one: the next three outcomes.
-pub(super) fn learn_replaced(
-    replaced: &Inode,
-    outcomes: &mut Outcomes<'_>,
-    removal: Option<&Removal<'_>>,
-    question: Question,
-) -> Result {
-    let node = of(replaced)?;
-    let known = node.attributes();
-    let left = outcomes
-        .done()
-        .and_then(|()| outcomes.told(replaced, node, question));
-    // Its last name is gone, or the other ones are elsewhere.
-    let (question, attributes) = left.unwrap_or((question, without_a_name(&known)));
-    if let (0, Some(removal)) = (attributes.nlink, removal) {
-        removal.was_last();
-    }
-    // What it was before is not known: somebody may have written to it, and who opens
-    // another name of it has to see that.
-    let before = (attributes.nlink == 0).then_some(known.change);
-    attributes::take_own(replaced, node, question, before, &attributes)
 }
 
 /// Takes over the handle and the attributes that a walk has led to: the next three outcomes.
