@@ -2,10 +2,17 @@
 
 //! The export: serves the local tree to other devices.
 //!
-//! A request is a compound of operations ([`proto::Operation`]) and comes with
-//! the device that sent it ([`Client`]). Nothing is kept for a client between two
-//! requests: a file is named by a handle that is good for ever, and files that
-//! are kept open ([`files`]) are only a shortcut.
+//! A request is a compound of operations ([`proto::Operation`]) and comes with the device that sent
+//! it ([`Client`]). It is checked as a whole ([`plan`]) and executed once ([`compound`], [`replay`]).
+//! Its operations work on one file after the other ([`current`]): they open ([`open`]), read
+//! ([`read`], [`directory`]), write ([`write`]), lock ([`locking`]) and change attributes ([`set`],
+//! [`extended`]) and names ([`names`]), after a look at permissions ([`access`]) and the label
+//! ([`label`]); and they ask for leases ([`leasing`]).
+//!
+//! A file is named by a handle that is good for ever ([`handles`]), and files that are kept open
+//! ([`files`]) are only a shortcut. Between two requests, this is kept for a client: its leases
+//! ([`leases`], [`holder`]), which files it may have open ([`opened`]) or be writing to
+//! ([`writing`]), its locks ([`locks`]), and the replies to its last changes ([`replay`]).
 //!
 //! All of it runs with the credentials of the exported directory's owner, without
 //! capabilities, and on the lower file system, never through a mount of hmdfs: so no request can
