@@ -24,6 +24,7 @@ pub(crate) mod inode;
 pub(crate) mod leases;
 pub(crate) mod listing;
 mod lock;
+mod locks;
 pub(crate) mod names;
 pub(crate) mod open;
 mod opens;

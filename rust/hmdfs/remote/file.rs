@@ -20,7 +20,7 @@ use super::{
     beginning::Beginning,
     compound::{self, Outcomes},
     inode::{self, of, Node},
-    leases, lock,
+    leases, lock, locks,
     open::access,
     opens::Open,
     sharing, space,
@@ -159,7 +159,7 @@ impl Operations<Hmdfs> for FileOps {
     }
 
     fn may_transfer(inode: &Inode, file: &File<Hmdfs>) -> Result {
-        lock::may_transfer(inode, file)
+        locks::may_transfer(inode, file)
     }
 
     fn writes_through(inode: &Inode) -> bool {

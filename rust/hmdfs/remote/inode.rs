@@ -4,7 +4,7 @@
 //!
 //! What is kept are parts with a file each: attributes ([`super::attributes`]), what this device has
 //! written ([`super::written`]), what came with the opening ([`super::beginning`]), what leases are
-//! about ([`super::leases`]), locks ([`super::lock`]), and whether others write, too
+//! about ([`super::leases`]), locks ([`super::locks`]), and whether others write, too
 //! ([`super::sharing`]).
 
 use hmdfs_kapi::fs::{
@@ -24,7 +24,7 @@ use super::{
     directory::{Child, DirectoryOps},
     file::FileOps,
     leases::Leased,
-    lock::Locks,
+    locks::Locks,
     plain::PlainOps,
     sharing::Sharing,
     symlink::LinkOps,

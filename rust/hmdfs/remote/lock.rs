@@ -9,35 +9,26 @@
 //! Taking a lock and giving it up are points of coherence: what was written before is sent before,
 //! and what the owner has then is seen afterwards.
 //!
-//! A lock belongs to a session with the owner. When that has ended, the lock is lost. The program
-//! that had it gets EIO from whatever it does with the file, until it unlocks or closes it; and what
-//! was written and not sent is not sent any more, for others may have the lock.
+//! A lock belongs to a session with the owner. When that has ended, the lock is lost
+//! ([`super::locks`]). The program that had it gets EIO from whatever it does with the file, until it
+//! unlocks or closes it; and what was written and not sent is not sent any more, for others may have
+//! the lock.
 
 use hmdfs_kapi::{
     errno::ENOTCONN,
-    fs::{
-        lock::{FileLock, Owner},
-        File,
-    },
-    memalloc::NofsScope,
+    fs::lock::{FileLock, Owner},
     vfs::lock::{Class, Conflict, Kind, Range},
 };
 use hmdfs_proto::{
     Lock, LockClass, LockKind, LockOwner, LockRange, Locking, Operation, TestLock, Unlock,
 };
-use kernel::{
-    new_mutex,
-    prelude::*,
-    sync::{
-        atomic::{Atomic, Relaxed},
-        Arc, Mutex,
-    },
-};
+use kernel::{prelude::*, sync::Arc};
 
 use super::{
     attributes::{self, Locking as InodeLocking},
     compound::{self, Outcomes},
     inode::{of, Node},
+    locks,
 };
 use crate::{
     mount::{Hmdfs, Question},
@@ -45,132 +36,14 @@ use crate::{
     peer::session::LockWait,
 };
 
-/// Who has, wants or has lost locks on one inode.
-#[pin_data]
-pub(super) struct Locks {
-    /// Taken on the way of a write: nothing is waited for with it locked.
-    #[pin]
-    holders: Mutex<KVec<Holder>>,
-    /// Their number, to be looked at without the lock.
-    count: Atomic<usize>,
-}
-
-/// An owner of locks.
-struct Holder {
-    owner: Owner,
-    /// The session with the device that has the file.
-    session: u64,
-    /// The session has ended, and the locks are not recorded any more.
-    lost: bool,
-}
-
-impl Locks {
-    pub(super) fn new() -> impl PinInit<Self> {
-        pin_init!(Self {
-            holders <- new_mutex!(KVec::new(), "hmdfs::remote::Locks"),
-            count: Atomic::new(0),
-        })
-    }
-
-    /// Notes that an owner wants a lock in `session`; EIO when it has lost some.
-    fn enter(&self, owner: Owner, session: u64) -> Result {
-        let _nofs = NofsScope::enter();
-        let mut holders = self.holders.lock();
-        match holders.iter().find(|holder| holder.owner == owner) {
-            Some(holder) if holder.session != session => Err(EIO),
-            Some(_) => Ok(()),
-            None => {
-                let holder = Holder {
-                    owner,
-                    session,
-                    lost: false,
-                };
-                holders.push(holder, GFP_KERNEL)?;
-                self.count.store(holders.len(), Relaxed);
-                Ok(())
-            }
-        }
-    }
-
-    /// The session in which an owner has locks.
-    fn session(&self, owner: Owner) -> Option<u64> {
-        let holders = self.holders.lock();
-        holders
-            .iter()
-            .find(|holder| holder.owner == owner)
-            .map(|holder| holder.session)
-    }
-
-    /// Forgets an owner.
-    fn leave(&self, owner: Owner) {
-        let mut holders = self.holders.lock();
-        holders.retain(|holder| holder.owner != owner);
-        self.count.store(holders.len(), Relaxed);
-    }
-
-    /// An owner that has lost its locks since the last time.
-    fn next_lost(&self, session: u64) -> Option<Owner> {
-        let mut holders = self.holders.lock();
-        let holder = holders
-            .iter_mut()
-            .find(|holder| holder.session != session && !holder.lost)?;
-        holder.lost = true;
-        Some(holder.owner)
-    }
-
-    fn any(&self, condition: impl Fn(&Holder) -> bool) -> bool {
-        self.count.load(Relaxed) != 0 && self.holders.lock().iter().any(condition)
-    }
-}
-
-impl Node {
-    /// Whether somebody has lost locks on the file, and does not know it: then nothing is written
-    /// to the owner. Does not wait for anything.
-    pub(super) fn has_lost_locks(&self) -> bool {
-        let session = self.peer().sessions().asking();
-        self.locks().any(|holder| holder.session != session)
-    }
-}
-
-/// Whether the calling task has not lost locks that it took through `file`.
-pub(super) fn may_transfer(inode: &Inode, file: &File<Hmdfs>) -> Result {
-    let node = of(inode)?;
-    let lost = node.locks().count.load(Relaxed) != 0 && {
-        let session = node.peer().sessions().asking();
-        node.locks().any(|holder| {
-            let own = match holder.owner.class {
-                Class::Posix => Owner::current(),
-                class => Owner::file(class, file),
-            };
-            holder.session != session && holder.owner == own
-        })
-    };
-    if lost {
-        return Err(EIO);
-    }
-    Ok(())
-}
-
 /// Takes a lock or gives locks up.
 pub(super) fn lock(inode: &Inode, lock: &mut FileLock<'_, Hmdfs>) -> Result {
     let node = of(inode)?;
-    settle(inode, node)?;
+    locks::settle(inode, node)?;
     match lock.kind() {
         Some(kind) => acquire(inode, node, lock, kind),
         None => release(inode, node, lock),
     }
-}
-
-/// Drops the record of locks that were lost.
-fn settle(inode: &Inode, node: &Node) -> Result {
-    if node.locks().count.load(Relaxed) == 0 {
-        return Ok(());
-    }
-    let session = node.peer().sessions().asking();
-    while let Some(owner) = node.locks().next_lost(session) {
-        inode.forget_locks(owner)?;
-    }
-    Ok(())
 }
 
 /// How asking for a lock failed.
@@ -368,7 +241,7 @@ pub(super) fn closed(inode: &Inode, owner: Owner) {
     let Ok(node) = of(inode) else {
         return;
     };
-    if node.locks().count.load(Relaxed) == 0 {
+    if node.locks().is_empty() {
         return;
     }
     let Some(session) = node.locks().session(owner) else {
@@ -410,7 +283,7 @@ fn unlock(node: &Node, owner: Owner, session: u64, wanted: Range) -> Result {
 /// Answers whether a lock would be granted.
 pub(super) fn test(inode: &Inode, lock: &mut FileLock<'_, Hmdfs>) -> Result {
     let node = of(inode)?;
-    settle(inode, node)?;
+    locks::settle(inode, node)?;
     // First the locks of this device: the owner does not know them as theirs who ask.
     if lock.test() {
         return Ok(());
