@@ -7,16 +7,16 @@
 //! this device has seen it go offline, or the client this device: then it has no locks any more, and
 //! requests of the old session have no effect.
 //!
-//! A lock that is not free is waited for without a task, but for `flock`. When it is granted the
-//! client is told, again and again until it has answered. The client may stop waiting at the same
-//! time; what the answer to that says counts.
+//! A lock that is not free is waited for ([`super::lock_wait`]). When it is granted the client is
+//! told, again and again until it has answered. The client may stop waiting at the same time; what
+//! the answer to that says counts.
 
 use core::mem;
 
 use hmdfs_kapi::{
     errno::{ENOLCK, ESTALE},
     vfs::{
-        lock::{Class, FlockWait, Kind, LockFile, LockRequest, Owner, Range, Unblocked},
+        lock::{Class, Kind, LockFile, Owner, Range},
         Path, RegularFile,
     },
 };
@@ -25,13 +25,13 @@ use kernel::{
     cred::Credential,
     new_mutex,
     prelude::*,
-    sync::{
-        atomic::{Atomic, Full},
-        Arc, Mutex,
-    },
+    sync::{Arc, Mutex},
 };
 
-use super::Client;
+use super::{
+    lock_wait::{Request, Waker},
+    Client,
+};
 
 /// Most locks of one client.
 const MAX_LOCKS: usize = 4096;
@@ -44,15 +44,6 @@ const MAX_WAITERS: usize = 256;
 
 /// Most of them by `flock`: each has a thread.
 const MAX_FLOCK_WAITERS: usize = 64;
-
-/// Sees to it that [`Held::grants`] is called soon.
-pub(crate) trait Waker: Send + Sync {
-    /// At once. Must not sleep.
-    fn wake(&self);
-
-    /// After a while. Must not sleep.
-    fn wake_later(&self);
-}
 
 /// What is held for one client between its requests.
 #[pin_data]
@@ -86,26 +77,6 @@ struct Waiter {
     waker: Arc<dyn Waker>,
 }
 
-enum Request {
-    Record(Pin<KBox<LockRequest<Note>>>),
-    Flock(FlockWait),
-    Done(Arc<LockFile>, Result),
-}
-
-/// Who is told when a lock may have become free.
-struct Note {
-    /// 0 or 1.
-    unblocked: Atomic<i32>,
-    waker: Arc<dyn Waker>,
-}
-
-impl Unblocked for Note {
-    fn unblocked(&self) {
-        self.unblocked.store(1, kernel::sync::atomic::Release);
-        self.waker.wake();
-    }
-}
-
 /// How a lock that was waited for ended.
 pub(crate) struct Grant {
     /// The session in which it was wanted.
@@ -116,34 +87,6 @@ pub(crate) struct Grant {
     pub(crate) status: proto::Status,
     /// Who is told when the client could not be.
     pub(crate) waker: Arc<dyn Waker>,
-}
-
-impl Request {
-    fn file(&self) -> &Arc<LockFile> {
-        match self {
-            Request::Record(request) => request.file(),
-            Request::Flock(wait) => wait.file(),
-            Request::Done(file, _) => file,
-        }
-    }
-
-    /// How it ended, if it has.
-    fn poll(&mut self) -> Option<Result> {
-        match self {
-            Request::Record(request) => {
-                if request.note().unblocked.xchg(0, Full) == 0 {
-                    return None;
-                }
-                match request.as_mut().try_lock() {
-                    Ok(false) => None,
-                    Ok(true) => Some(Ok(())),
-                    Err(error) => Some(Err(error)),
-                }
-            }
-            Request::Flock(wait) => wait.result(),
-            Request::Done(..) => None,
-        }
-    }
 }
 
 impl Held {
@@ -294,15 +237,7 @@ impl Held {
             .and_then(|place| state.waiters.remove(place).ok())
             .ok_or(ENOENT)?;
         let file = waiter.request.file().clone();
-        let result = match waiter.request {
-            Request::Record(request) => {
-                // From here on the kernel does not grant it.
-                drop(request);
-                Ok(false)
-            }
-            Request::Flock(wait) => Ok(wait.cancel()),
-            Request::Done(_, result) => result.map(|()| true),
-        };
+        let result = waiter.request.cancel();
         recount(&mut state.files, &file);
         let unused = state.tidy_file(&file);
         drop(state);
@@ -348,11 +283,9 @@ impl State {
         if self.count() >= MAX_LOCKS {
             return Err(ENOLCK.into());
         }
-        let (kind, range) = (kind(lock.kind), range(&lock.range));
-        // Of another device, which is how negative numbers are understood.
-        let pid = i32::try_from(lock.pid).unwrap_or(i32::MAX).wrapping_neg();
         let Some(waker) = waker else {
-            return file.lock(kind, range, pid).map(|()| true);
+            let (kind, range) = (kind(lock.kind), range(&lock.range));
+            return file.lock(kind, range, pid(lock)).map(|()| true);
         };
         if self.waiters.len() >= MAX_WAITERS {
             return Err(ENOLCK.into());
@@ -361,33 +294,15 @@ impl State {
             return Err(EINVAL);
         }
         self.waiters.reserve(1, GFP_KERNEL)?;
-        let note = Note {
-            unblocked: Atomic::new(0),
-            waker: waker.clone(),
+        let may_have_thread = || {
+            let threads = self
+                .waiters
+                .iter()
+                .filter(|other| other.request.has_thread());
+            threads.count() < MAX_FLOCK_WAITERS
         };
-        let request = match lock.by.class {
-            LockClass::Posix | LockClass::Ofd => {
-                let mut request = LockRequest::new(file, kind, range, pid, note)?;
-                if request.as_mut().try_lock()? {
-                    return Ok(true);
-                }
-                Request::Record(request)
-            }
-            LockClass::Flock => {
-                match file.lock(kind, range, pid) {
-                    Err(error) if error == EAGAIN => {}
-                    result => return result.map(|()| true),
-                }
-                let threads = self
-                    .waiters
-                    .iter()
-                    .filter(|waiter| matches!(waiter.request, Request::Flock(_)))
-                    .count();
-                if threads >= MAX_FLOCK_WAITERS {
-                    return Err(ENOLCK.into());
-                }
-                Request::Flock(FlockWait::start(file, kind, pid, note)?)
-            }
+        let Some(request) = Request::begin(file, lock, waker.clone(), may_have_thread)? else {
+            return Ok(true);
         };
         let waiter = Waiter {
             id: lock.waiter,
@@ -483,6 +398,11 @@ pub(super) fn kind(kind: LockKind) -> Kind {
         LockKind::Read => Kind::Read,
         LockKind::Write => Kind::Write,
     }
+}
+
+/// Of another device, which is how negative numbers are understood.
+pub(super) fn pid(lock: &proto::Lock) -> i32 {
+    i32::try_from(lock.pid).unwrap_or(i32::MAX).wrapping_neg()
 }
 
 pub(super) fn range(range: &LockRange) -> Range {
