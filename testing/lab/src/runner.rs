@@ -24,7 +24,7 @@ use crate::suite::{self, Body, Group};
 use crate::tap::Report;
 
 /// How long one test may take, in seconds; `$HMDFS_TEST_LIMIT` changes it.
-const TEST_LIMIT: u64 = 300;
+const TEST_LIMIT: u64 = 450;
 
 /// The name of the test point that a group's fleet could be taken down.
 const CLOSING: &str = "closes_cleanly";

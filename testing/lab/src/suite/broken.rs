@@ -26,7 +26,7 @@ use crate::wait::{self, PATIENCE};
 pub const GROUP: Group = Group {
     name: "broken",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 10,
     tests: tests![
         Fleet: a_storm_of_changes_survives,
         bulk_data_survive,

@@ -19,7 +19,7 @@ use crate::wait::{self, PATIENCE};
 pub const GROUP: Group = Group {
     name: "coherence",
     fleet: Some(|| Plan::new(&["laptop", "tablet"]).start()),
-    seconds: 5,
+    seconds: 1,
     tests: tests![
         Fleet: a_longer_file,
         a_shorter_file,

@@ -27,7 +27,7 @@ use crate::wait::{self, PATIENCE};
 pub const GROUP: Group = Group {
     name: "control",
     fleet: None,
-    seconds: 5,
+    seconds: 1,
     tests: tests![
         Alone: tells_about_the_mount,
         announces_mounts,

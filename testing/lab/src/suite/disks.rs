@@ -20,7 +20,7 @@ use crate::suite::{tests, Group};
 pub const SLOW: Group = Group {
     name: "slow_disk",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 12,
     tests: tests![
         Fleet: what_is_written_while_it_stands_still_is_there_afterwards,
     ],

@@ -12,7 +12,7 @@ use crate::suite::{tests, Group};
 pub const GROUP: Group = Group {
     name: "exercise",
     fleet: Some(|| fleet("xfs")),
-    seconds: 5,
+    seconds: 12,
     tests: tests![
         Fleet: one_device,
         a_device_and_the_owner,

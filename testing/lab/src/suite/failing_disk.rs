@@ -25,7 +25,7 @@ use crate::suite::{tests, Group};
 pub const GROUP: Group = Group {
     name: "failing_disk",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 4,
     tests: tests![
         Fleet: each_open_file_is_told_once,
         what_was_closed_is_told_to_who_asks,

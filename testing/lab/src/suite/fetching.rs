@@ -22,7 +22,7 @@ use crate::tree;
 pub const GROUP: Group = Group {
     name: "fetching",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 7,
     tests: tests![
         Fleet: files_in_the_order_of_the_listing_cost_few_messages,
         so_do_files_in_the_order_of_their_names,
@@ -41,7 +41,7 @@ pub const GROUP: Group = Group {
 pub const HOSTILE: Group = Group {
     name: "hostile_fetching",
     fleet: Some(prepare_hostile),
-    seconds: 5,
+    seconds: 2,
     tests: tests![
         Fleet: a_reply_has_room_for_some_files_only,
         what_is_no_file_is_not_fetched,

@@ -20,7 +20,7 @@ use crate::suite::{tests, Group};
 pub const GROUP: Group = Group {
     name: "hostile",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 4,
     tests: tests![
         Fleet: an_honest_client_is_served,
         a_message_in_single_bytes_is_understood,

@@ -23,7 +23,7 @@ use crate::suite::{tests, Group};
 pub const GROUP: Group = Group {
     name: "interface",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 1,
     tests: tests![
         Fleet: path_descriptors,
         opened_for_neither_reading_nor_writing,

@@ -26,7 +26,7 @@ use crate::wait::{self, PATIENCE};
 pub const GROUP: Group = Group {
     name: "killing",
     fleet: Some(hostile::prepare),
-    seconds: 5,
+    seconds: 6,
     tests: tests![
         Fleet: who_changes_names,
         who_reads,
@@ -99,8 +99,8 @@ fn kill_one(fleet: &Fleet, what: &str) -> Result<()> {
             let stacks = ended.is_none().then(|| process::stacks(child.id()));
             let after = laptop.control().counters()?.timeouts;
             stuck?;
-            let status =
-                ended.with_context(|| format!("it does not die: {}", stacks.unwrap_or_default()))?;
+            let status = ended
+                .with_context(|| format!("it does not die: {}", stacks.unwrap_or_default()))?;
             same("the signal", status.signal(), Some(libc::SIGKILL))?;
             // It did not just wait until the kernel had given up.
             ensure!(

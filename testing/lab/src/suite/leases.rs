@@ -29,7 +29,7 @@ use crate::wait::PATIENCE;
 pub const GROUP: Group = Group {
     name: "leases",
     fleet: Some(|| plan(&["laptop", "tablet", "phone"]).start()),
-    seconds: 5,
+    seconds: 7,
     tests: tests![
         Fleet: a_file_is_opened_and_read_again_for_nothing,
         what_was_listed_is_known_and_so_is_what_was_not,
@@ -56,7 +56,7 @@ pub const GROUP: Group = Group {
 pub const HOSTILE: Group = Group {
     name: "hostile_leases",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 3,
     tests: tests![
         Fleet: a_lease_is_recalled_by_its_key,
         a_holder_that_never_replies_holds_nobody_up_for_long,

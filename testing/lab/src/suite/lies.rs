@@ -25,7 +25,7 @@ use crate::wait::PATIENCE;
 pub const GROUP: Group = Group {
     name: "lies",
     fleet: Some(hostile::prepare),
-    seconds: 5,
+    seconds: 2,
     tests: tests![
         Fleet: an_honest_device_is_believed,
         garbage,

@@ -23,7 +23,7 @@ use crate::tree;
 pub const GROUP: Group = Group {
     name: "local",
     fleet: Some(|| Plan::new(&["laptop"]).build()),
-    seconds: 5,
+    seconds: 1,
     tests: tests![
         Fleet: shows_what_is_exported,
         changes_beneath_are_seen_at_once,
@@ -48,7 +48,7 @@ pub const GROUP: Group = Group {
 pub const LOWER: Group = Group {
     name: "lower",
     fleet: None,
-    seconds: 5,
+    seconds: 7,
     tests: tests![Alone: ext4, xfs, btrfs, vfat],
 };
 

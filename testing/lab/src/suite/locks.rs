@@ -25,7 +25,7 @@ use crate::wait::{self, PATIENCE};
 pub const GROUP: Group = Group {
     name: "locks",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 8,
     tests: tests![
         Fleet: every_kind_keeps_devices_apart,
         readers_share,

@@ -18,7 +18,7 @@ use crate::tree;
 pub const GROUP: Group = Group {
     name: "merged",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 4,
     tests: tests![
         Fleet: shows_files_of_all_devices,
         merges_directories_of_one_name,

@@ -20,7 +20,7 @@ use crate::suite::{tests, Group};
 pub const GROUP: Group = Group {
     name: "merged_changing",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 3,
     tests: tests![
         Fleet: removing_reaches_the_device_that_is_shown,
         the_next_device_takes_the_name_at_once,

@@ -19,7 +19,7 @@ use crate::suite::{tests, Group};
 pub const GROUP: Group = Group {
     name: "merged_directories",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 6,
     tests: tests![
         Fleet: an_empty_directory_is_removed_everywhere,
         a_directory_that_is_not_empty_somewhere_stays_everywhere,

@@ -31,7 +31,7 @@ use crate::wait::{self, PATIENCE};
 pub const GROUP: Group = Group {
     name: "merged_dying",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 50,
     tests: tests![
         Fleet: while_a_directory_is_removed,
         while_a_directory_is_renamed,
@@ -293,7 +293,8 @@ fn at_steps(fleet: &mut Fleet, relays: &[Relay], work: &Work, first: usize) -> R
     let followed_by = Instant::now() + FOLLOWING;
     for death in &mut deaths {
         let place = death.place(fleet, work)?;
-        back(work, &place, death, followed_by).with_context(|| format!("{}, back again", place.name))?;
+        back(work, &place, death, followed_by)
+            .with_context(|| format!("{}, back again", place.name))?;
     }
     Ok(deaths)
 }

@@ -27,7 +27,7 @@ use crate::tree;
 pub const GROUP: Group = Group {
     name: "merged_saving",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 6,
     tests: tests![
         Fleet: editors_that_write_in_place,
         editors_that_replace_the_file,
@@ -43,7 +43,7 @@ pub const GROUP: Group = Group {
 pub const LOWER: Group = Group {
     name: "saving_lower",
     fleet: None,
-    seconds: 5,
+    seconds: 6,
     tests: tests![Alone: tmpfs, ext4, xfs, btrfs, vfat],
 };
 

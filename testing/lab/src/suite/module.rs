@@ -25,7 +25,7 @@ pub const FIRST: Group = Group {
 pub const LAST: Group = Group {
     name: "unload",
     fleet: None,
-    seconds: 5,
+    seconds: 8,
     tests: tests![Alone: while_mounted_is_refused, right_after_unmounting],
 };
 

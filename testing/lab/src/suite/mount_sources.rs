@@ -24,7 +24,7 @@ use crate::wait::{self, PATIENCE};
 pub const GROUP: Group = Group {
     name: "mount_sources",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 4,
     tests: tests![
         Fleet: a_directory_of_a_device,
         it_shares_inodes_and_caches_with_the_views,

@@ -23,7 +23,7 @@ use crate::tree;
 pub const GROUP: Group = Group {
     name: "mounting",
     fleet: None,
-    seconds: 5,
+    seconds: 1,
     tests: tests![
         Alone: shows_the_views,
         remounting_elsewhere_works,

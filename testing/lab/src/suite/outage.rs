@@ -25,7 +25,7 @@ use crate::wait::{self, PATIENCE};
 pub const GROUP: Group = Group {
     name: "outage",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 12,
     tests: tests![
         Fleet: a_cut_devices_files_leave_and_come_back,
         other_devices_are_read_meanwhile,

@@ -22,7 +22,7 @@ use crate::tree;
 pub const GROUP: Group = Group {
     name: "own",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 4,
     tests: tests![
         Fleet: names_cost_no_message,
         nor_do_own_files_among_others,

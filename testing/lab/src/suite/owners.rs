@@ -109,7 +109,7 @@ macro_rules! on_each {
 pub const GROUP: Group = Group {
     name: "owners",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 6,
     tests: on_each![
         opening::every_flag as "every_flag",
         opening::without_a_name as "files_without_a_name",

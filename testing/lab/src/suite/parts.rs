@@ -19,7 +19,7 @@ use crate::suite::{tests, Group};
 pub const GROUP: Group = Group {
     name: "parts",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 4,
     tests: tests![
         Fleet: a_request_in_parts_is_put_together,
         a_large_reply_leaves_room_for_others,

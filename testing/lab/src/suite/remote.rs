@@ -25,7 +25,7 @@ use crate::tree;
 pub const GROUP: Group = Group {
     name: "remote",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 4,
     tests: tests![
         Fleet: shows_the_device,
         everything_is_as_at_home,

@@ -32,7 +32,7 @@ pub const GROUP: Group = Group {
             .policy("tablet", "laptop", "write", 4)
             .start()
     }),
-    seconds: 5,
+    seconds: 2,
     tests: tests![
         Fleet: permissions_are_changed,
         owners_are_changed,
@@ -50,7 +50,7 @@ pub const GROUP: Group = Group {
 pub const LOWER: Group = Group {
     name: "remote_lower",
     fleet: None,
-    seconds: 5,
+    seconds: 10,
     tests: tests![Alone: ext4, xfs, btrfs, vfat],
 };
 

@@ -29,7 +29,7 @@ pub const GROUP: Group = Group {
             .policy("phone", "laptop", "write", 2)
             .start()
     }),
-    seconds: 5,
+    seconds: 2,
     tests: tests![
         Fleet: what_exists_can_be_opened_where_nothing_can_be_made,
         labels_protect_against_changes,

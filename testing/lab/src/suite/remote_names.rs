@@ -22,7 +22,7 @@ use crate::tree;
 pub const GROUP: Group = Group {
     name: "remote_names",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 1,
     tests: tests![
         Fleet: files_are_made,
         an_exclusive_create_is_exact,

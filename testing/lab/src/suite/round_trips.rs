@@ -19,7 +19,7 @@ use crate::tree;
 pub const GROUP: Group = Group {
     name: "round_trips",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 4,
     tests: tests![
         Fleet: a_small_file_costs_one,
         so_does_one_whose_name_is_not_known,

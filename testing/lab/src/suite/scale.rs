@@ -23,7 +23,7 @@ use crate::wait::{self, PATIENCE};
 pub const GROUP: Group = Group {
     name: "scale",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 30,
     tests: tests![
         Fleet: many_open_files,
         a_directory_with_many_names,

@@ -29,7 +29,7 @@ use crate::wait::{self, PATIENCE};
 pub const GROUP: Group = Group {
     name: "unlinked",
     fleet: Some(|| plan(Storage::Memory(512))),
-    seconds: 5,
+    seconds: 4,
     tests: TESTS,
 };
 
@@ -37,7 +37,7 @@ pub const GROUP: Group = Group {
 pub const EXT4: Group = Group {
     name: "unlinked_ext4",
     fleet: Some(|| plan(Storage::Image("ext4", 128))),
-    seconds: 5,
+    seconds: 4,
     tests: TESTS,
 };
 

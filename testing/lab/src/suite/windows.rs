@@ -23,7 +23,7 @@ use crate::wait::PATIENCE;
 pub const GROUP: Group = Group {
     name: "windows",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 10,
     tests: tests![
         Fleet: more_data_than_allowed_end_the_link,
     ],

@@ -28,7 +28,7 @@ use crate::tree;
 pub const GROUP: Group = Group {
     name: "write_leases",
     fleet: Some(|| plan().start()),
-    seconds: 5,
+    seconds: 3,
     tests: tests![
         Fleet: what_is_not_closed_is_seen,
         a_growing_file_is_followed,

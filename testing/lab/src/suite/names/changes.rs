@@ -22,7 +22,7 @@ use crate::wait::{self, PATIENCE};
 pub const GROUP: Group = Group {
     name: "names_change",
     fleet: Some(prepare),
-    seconds: 5,
+    seconds: 6,
     tests: tests![
         Fleet: a_conflict_name_reaches_the_devices_file,
         names_change_with_the_files,

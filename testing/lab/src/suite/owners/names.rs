@@ -196,7 +196,7 @@ fn spelled_otherwise(stage: &Stage<'_>) -> Result<()> {
 
 /// Positions of a listing stay right while names come and go.
 pub fn listed_while_they_change(stage: &Stage<'_>) -> Result<()> {
-    const COUNT: usize = 600;
+    const COUNT: usize = 300;
     let name = |number: usize| format!("name {number:04}");
     for number in 0..COUNT {
         File::create(stage.home.join(name(number)))?;
