@@ -4,8 +4,8 @@
 //!
 //! A request is a compound of operations ([`proto::Operation`]) and comes with the device that sent
 //! it ([`Client`]). It is checked as a whole ([`plan`]) and executed once ([`compound`], [`replay`]).
-//! Its operations work on one file after the other ([`current`]): they open ([`open`]), read
-//! ([`read`], [`directory`]), write ([`write`]), lock ([`locking`]) and change attributes ([`set`],
+//! Its operations work on one file after the other ([`mod@current`]): they open ([`open`]), read
+//! ([`read`], [`directory`]), write ([`mod@write`]), lock ([`locking`]) and change attributes ([`set`],
 //! [`extended`]) and names ([`names`]), after a look at permissions ([`access`]) and the label
 //! ([`label`]); and they ask for leases ([`leasing`]).
 //!

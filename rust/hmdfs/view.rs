@@ -77,7 +77,13 @@ fn view_of(inode: &Inode) -> Result<View> {
 }
 
 /// Whether a name in a view's directory still means what `dentry` says.
-fn revalidate(mount: &Mount, view: View, name: &[u8], dentry: &Dentry) -> Result<bool> {
+fn revalidate(
+    mount: &Mount,
+    view: View,
+    name: &[u8],
+    dentry: &Dentry,
+    intent: Intent,
+) -> Result<bool> {
     let Some(inode) = dentry.inode() else {
         return Ok(false);
     };
@@ -96,6 +102,15 @@ fn revalidate(mount: &Mount, view: View, name: &[u8], dentry: &Dentry) -> Result
             match mount.peers.by_name(name).filter(same) {
                 // What is mounted somewhere of its tree, or on it, stays: it may be back soon.
                 Some(peer) if !peer.is_online() => return Err(ENOENT),
+                // Its handle leads nowhere any more: the device has begun anew, on a file system
+                // that cannot keep the key of handles, or shows another directory.
+                Some(peer) if intent.must_ask() => {
+                    let valid = node.learn(remote::directory::root(mount, &peer)?.handle);
+                    if valid {
+                        dentry.set_time(Validity::generation(generation).as_time());
+                    }
+                    valid
+                }
                 Some(_) => {
                     dentry.set_time(Validity::generation(generation).as_time());
                     true
@@ -216,7 +231,7 @@ impl dentry::Operations<Hmdfs> for DentryOps {
     fn revalidate(dir: &Inode, name: &[u8], dentry: &Dentry, intent: Intent) -> Result<bool> {
         let mount = dir.super_block().data();
         match dir.data() {
-            Node::View(view) => revalidate(&mount, *view, name, dentry),
+            Node::View(view) => revalidate(&mount, *view, name, dentry, intent),
             Node::Merge(_) => merge::revalidate(&mount, dir, name, dentry, intent),
             Node::Remote(_) => remote::directory::revalidate(&mount, dir, name, dentry, intent),
             Node::Local(_) => local::revalidate(dir, name, dentry),

@@ -123,7 +123,7 @@ impl Node {
     /// Takes over a handle that the owner told, if it is one of this file, and says whether it is.
     ///
     /// The handle of a file that is no directory changes with the directory that it is in.
-    pub(super) fn learn(&self, handle: Handle) -> bool {
+    pub(crate) fn learn(&self, handle: Handle) -> bool {
         let mut known = self.state.handle.lock();
         let same = known.is_same_file(&handle);
         if same {

@@ -128,6 +128,21 @@ pub fn stop(child: &mut Child, patience: Duration) -> Result<ExitStatus> {
     Ok(child.wait()?)
 }
 
+/// Where every thread of a process waits in the kernel.
+pub fn stacks(process: u32) -> String {
+    let mut text = String::new();
+    let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else {
+        return text;
+    };
+    for task in tasks.flatten() {
+        if let Ok(stack) = fs::read_to_string(task.path().join("stack")) {
+            let name = task.file_name();
+            text.push_str(&format!("thread {}:\n{stack}", name.to_string_lossy()));
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,19 +168,4 @@ mod tests {
         let error = output(&mut command, "", Duration::from_millis(20)).err();
         assert!(error.is_some_and(|error| error.to_string().contains("was killed")));
     }
-}
-
-/// Where every thread of a process waits in the kernel.
-pub fn stacks(process: u32) -> String {
-    let mut text = String::new();
-    let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else {
-        return text;
-    };
-    for task in tasks.flatten() {
-        if let Ok(stack) = fs::read_to_string(task.path().join("stack")) {
-            let name = task.file_name();
-            text.push_str(&format!("thread {}:\n{stack}", name.to_string_lossy()));
-        }
-    }
-    text
 }

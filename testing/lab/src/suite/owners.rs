@@ -100,6 +100,7 @@ macro_rules! on_each {
             Test { name: concat!($name, "_on_tmpfs"), body: Body::Fleet(|fleet| run(&TMPFS, fleet, $theme)) },
             Test { name: concat!($name, "_on_vfat"), body: Body::Fleet(|fleet| run(&VFAT, fleet, $theme)) },
         )+
+            Test { name: "names_after_an_owner_has_started_anew", body: Body::Fleet(restart::names_after_an_owner_has_started_anew) },
             Test { name: "owners_that_start_anew", body: Body::Fleet(restart::owners_that_start_anew) },
         ]
     };

@@ -11,6 +11,7 @@ use super::{Owner, OWNERS};
 use crate::fleet::Fleet;
 use crate::suite::remote_attributes::{mtime, time, utimes};
 use crate::suite::support::{holds, same, same_bytes, writable};
+use crate::tree;
 use crate::wait::PATIENCE;
 
 const NAMES: [&str; 3] = ["kept", "kept folder", "kept open"];
@@ -56,6 +57,38 @@ pub fn owners_that_start_anew(fleet: &mut Fleet) -> Result<()> {
         fs::remove_file(kept)?;
         fs::remove_file(held)?;
         fs::remove_dir(folder)?;
+    }
+    Ok(())
+}
+
+/// Where no handle leads to a file any more, its name does.
+pub fn names_after_an_owner_has_started_anew(fleet: &mut Fleet) -> Result<()> {
+    for owner in [&super::EXT4, &super::VFAT] {
+        let folder = view(fleet, owner, "named")?;
+        fs::create_dir(&folder)?;
+        fs::create_dir(folder.join("inner"))?;
+        let inside = folder.join("inner").join("inside");
+        fs::write(&inside, owner.name)?;
+        let current = File::open(&folder)?;
+        for path in [&folder, &inside] {
+            fs::metadata(path)?;
+        }
+        fleet
+            .device_mut(owner.name)?
+            .remount_all()
+            .context(owner.name)?;
+        fleet.wait_online(PATIENCE)?;
+        let found = (|| {
+            let size = fs::metadata(&inside).context("stat")?.len();
+            same("size", size, owner.name.len() as u64)?;
+            holds(&inside, owner.name.as_bytes()).context("reading")?;
+            same("names", tree::names(&folder)?, vec!["inner".into()])?;
+            fs::write(&inside, "new").context("writing anew")?;
+            holds(&inside, b"new").context("reading what is new")?;
+            fs::remove_dir_all(&folder).context("removing all")
+        })();
+        found.context(owner.name)?;
+        drop(current);
     }
     Ok(())
 }
